@@ -1,0 +1,20 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Readers of public data layouts, reproducible splits, and phantoms with known lesions."""
+
+from monai_advexplain.data.datalist import load_datalist
+from monai_advexplain.data.phantom import Chest, render_chest
+from monai_advexplain.data.phantom_dicom import write_chest_phantom
+from monai_advexplain.data.rsna import load_rsna
+from monai_advexplain.data.splits import split_by_group
+
+__all__ = ["Chest", "load_datalist", "load_rsna", "render_chest", "split_by_group", "write_chest_phantom"]

@@ -1,0 +1,19 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Explanation methods behind one contract: ``explainer(images) -> maps``."""
+
+from monai_advexplain.explainers.base import Explainer
+from monai_advexplain.explainers.generated import NaiveExplainer, ProposedExplainer
+from monai_advexplain.explainers.gradient import GradientExplainer
+from monai_advexplain.explainers.random_map import RandomExplainer
+
+__all__ = ["Explainer", "GradientExplainer", "NaiveExplainer", "ProposedExplainer", "RandomExplainer"]

@@ -1,0 +1,52 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Explanations from generated images: the proposed map and the naive one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from monai_advexplain.networks.explainer_net import ExplainerNet
+from monai_advexplain.explainers.base import Explainer
+
+
+class ProposedExplainer(Explainer):
+    """``|g_s(x) - g_a(x)|``, mean over channels (Charachon et al., ICPR 2020); one forward pass, no classifier.
+
+    Args:
+        network: a trained :class:`~monai_advexplain.networks.ExplainerNet`.
+    """
+
+    network: ExplainerNet
+
+    def __init__(self, network: ExplainerNet) -> None:
+        super().__init__(network)
+
+    @torch.no_grad()
+    def explain(self, images: Tensor) -> Tensor:
+        """Maps of ``images``, see :class:`Explainer`."""
+        similar, adversarial = self.network.generate(images)
+        return (similar - adversarial).abs().mean(dim=1, keepdim=True)
+
+
+class NaiveExplainer(ProposedExplainer):
+    """``|x - g_a(x)|``, mean over channels: shows the generator's reconstruction errors too (the paper's baseline).
+
+    Args:
+        network: a trained :class:`~monai_advexplain.networks.ExplainerNet`.
+    """
+
+    @torch.no_grad()
+    def explain(self, images: Tensor) -> Tensor:
+        """Maps of ``images``, see :class:`Explainer`."""
+        return (images - self.network.generate(images).adversarial).abs().mean(dim=1, keepdim=True)

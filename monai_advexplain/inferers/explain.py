@@ -1,0 +1,56 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What is computed for a batch of images: both generated images, the map, and the classifier's view of them."""
+
+from __future__ import annotations
+
+import torch
+from monai.inferers import Inferer
+from monai.networks import eval_mode
+from torch import Tensor
+
+from monai_advexplain.decision import Decision
+from monai_advexplain.inferers.pair_inferer import PairInferer
+
+
+def explain_images(
+    images: Tensor,
+    network: torch.nn.Module,
+    classifier: torch.nn.Module | None = None,
+    decision: Decision | None = None,
+    inferer: Inferer | None = None,
+) -> dict[str, Tensor]:
+    """Explain a batch; gradients and modes are the caller's business.
+
+    Args:
+        images: (B, C, *spatial), plain tensor.
+        network: an ExplainerNet.
+        classifier: images -> logits; None to explain without scores.
+        decision: which decision of the classifier is explained.
+        inferer: network, images -> pair of generated images.
+
+    Returns:
+        ``similar`` and ``adversarial`` (B, C, *spatial), ``explanation`` (B, 1, *spatial); and, with a classifier,
+        ``probability``, ``probability_similar``, ``probability_adversarial`` (B, 1) and ``decision``,
+        ``decision_similar``, ``decision_adversarial`` (B, 1) bool.
+    """
+    decision = Decision() if decision is None else decision
+    pair = (inferer or PairInferer())(images, network)
+    explanation = network.explain(images, pair)  # type: ignore[operator]
+    result = {"similar": pair.similar, "adversarial": pair.adversarial, "explanation": explanation}
+    if classifier is not None:
+        with eval_mode(classifier):
+            for suffix, shown in (("", images), ("_similar", pair.similar), ("_adversarial", pair.adversarial)):
+                logits = classifier(shown)
+                result[f"probability{suffix}"] = decision.probability(logits)[:, None]
+                result[f"decision{suffix}"] = decision.hard(logits)[:, None]
+    return result

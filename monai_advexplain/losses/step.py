@@ -1,0 +1,47 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The named images and decisions of one training step, which the loss terms read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+
+class ExplanationStep:
+    """What a loss term may look at: images by name, the classifier's margins about them, the decision to explain.
+
+    Args:
+        images: name -> (B, C, *spatial); ``image`` is the input, ``similar`` and ``adversarial`` are generated.
+        target: (B,), in [0, 1], the classifier's decision about the input.
+        critic: images (B, C, *spatial) -> margins (K, B), differentiable: signed distance to the decision's boundary in
+            logit units, K draws of a random transformation (K = 1 for none). Asked at most once for each name.
+    """
+
+    def __init__(self, images: Mapping[str, Tensor], target: Tensor, critic: Callable[[Tensor], Tensor]) -> None:
+        self.images = dict(images)
+        self.target = target
+        self._critic = critic
+        self._margins: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The image of that name, (B, C, *spatial)."""
+        if name not in self.images:
+            raise KeyError(f"no image named {name!r} in this step, there are: {sorted(self.images)}.")
+        return self.images[name]
+
+    def margin(self, name: str) -> Tensor:
+        """The classifier's margins about the image of that name, (K, B)."""
+        if name not in self._margins:
+            self._margins[name] = self._critic(self[name])
+        return self._margins[name]

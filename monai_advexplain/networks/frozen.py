@@ -1,0 +1,77 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The classifier to explain: loaded with its weights checked, and frozen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def freeze(classifier: nn.Module) -> nn.Module:
+    """Put a classifier in eval mode with no parameter that requires a gradient, in place, and return it."""
+    return classifier.eval().requires_grad_(False)
+
+
+def load_classifier(path: str | Path, network: nn.Module | None = None) -> nn.Module:
+    """The frozen classifier to explain, on the CPU.
+
+    Args:
+        path: a state dict saved with ``torch.save`` (plain, or under one key such as ``"model"`` or ``"state_dict"``)
+            that fits ``network``; or a TorchScript file when ``network`` is None.
+        network: the architecture, or None for TorchScript.
+
+    Returns:
+        The module in eval mode, its parameters without gradients.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file is neither of the two, or its weights do not fit ``network``: the message names the
+            first missing, unexpected and differently shaped entries.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no classifier to explain at {path}: train one first or name another file.")
+    if network is None:
+        try:
+            return freeze(torch.jit.load(str(path), map_location="cpu"))
+        except RuntimeError as e:
+            raise ValueError(
+                f"{path} is not a TorchScript file; to load a state dict, declare the network that it belongs to."
+            ) from e
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:
+        raise ValueError(f"{path} cannot be read as a state dict of tensors ({type(e).__name__}).") from e
+    for key in ("model", "state_dict", "network"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds a {type(state).__name__}, wanted a state dict.")
+    wanted = network.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in state]
+    problems += [f"unexpected {name}" for name in state if name not in wanted]
+    problems += [
+        f"{name} has shape {tuple(state[name].shape)}, wanted {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(
+            f"the weights in {path} do not fit {type(network).__name__}: {'; '.join(problems[:3])}{more}. "
+            "Is the classifier's definition the one that it was trained with?"
+        )
+    network.load_state_dict(state)
+    return freeze(network)

@@ -1,0 +1,136 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Generators: a trunk of features and a head for each image that is generated from them."""
+
+from __future__ import annotations
+
+import torch
+from monai.networks.blocks import Convolution
+from torch import Tensor, nn
+
+
+class ImageHead(nn.Module):
+    """From features to an image in the input's range: two linear convolutions, 3x3 and 1x1 (arXiv 2106.10947, appendix).
+
+    With ``residual`` the head predicts a change of the input and starts at exactly no change (the last convolution is
+    zero), which trains several times faster than predicting the image. Without it the head predicts the image itself.
+
+    Args:
+        spatial_dims: 2 or 3.
+        features: channels of the features.
+        channels: channels of the image.
+        hidden: channels between the two convolutions.
+        residual: whether to add the prediction to the input.
+        value_range: (low, high) of the images; outputs are clipped to it.
+
+    Raises:
+        ValueError: when ``value_range`` is empty.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        features: int,
+        channels: int = 1,
+        hidden: int = 16,
+        residual: bool = True,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        low, high = (float(v) for v in value_range)
+        if not low < high:
+            raise ValueError(f"value_range must be (low, high) with low < high, got {tuple(value_range)}.")
+        self.low, self.high, self.residual = low, high, residual
+        self.hidden = Convolution(spatial_dims, features, hidden, kernel_size=3, conv_only=True)
+        self.image = Convolution(spatial_dims, hidden, channels, kernel_size=1, conv_only=True)
+        if residual:
+            nn.init.zeros_(self.image.conv.weight)
+            nn.init.zeros_(self.image.conv.bias)
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        """Image (B, C, *spatial) from features (B, F, *spatial) and the input image (B, C, *spatial)."""
+        output = self.image(self.hidden(features))
+        if self.residual:
+            output = image + output
+        return torch.clamp(output, self.low, self.high)
+
+
+class TwoHeadGenerator(nn.Module):
+    """The authors' form: similar and adversarial image from one trunk, a head each.
+
+    Args:
+        trunk: any module (B, C, *spatial) -> (B, features, *spatial): ``monai.networks.nets.UNet``, ``BasicUNet``,
+            ``AttentionUnet``, ... with ``out_channels=features``.
+        features: channels that the trunk returns.
+        spatial_dims, channels, hidden, residual, value_range: see :class:`ImageHead`.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        features: int,
+        spatial_dims: int = 2,
+        channels: int = 1,
+        hidden: int = 16,
+        residual: bool = True,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
+        features = self.trunk(image)
+        return self.similar(features, image), self.adversarial(features, image)
+
+
+class SeparateGenerators(nn.Module):
+    """Similar and adversarial image from a trunk and a head of their own each; nothing is shared.
+
+    Args:
+        similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
+        adversarial_trunk: trunk of the adversarial image; another instance.
+        features, spatial_dims, channels, hidden, residual, value_range: see :class:`TwoHeadGenerator`.
+
+    Raises:
+        ValueError: when both trunks are one object.
+    """
+
+    def __init__(
+        self,
+        similar_trunk: nn.Module,
+        adversarial_trunk: nn.Module,
+        features: int,
+        spatial_dims: int = 2,
+        channels: int = 1,
+        hidden: int = 16,
+        residual: bool = True,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        super().__init__()
+        if similar_trunk is adversarial_trunk:
+            raise ValueError(
+                "similar_trunk and adversarial_trunk are the same object; use TwoHeadGenerator to share one."
+            )
+        self.similar_trunk = similar_trunk
+        self.adversarial_trunk = adversarial_trunk
+        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
+        return (
+            self.similar(self.similar_trunk(image), image),
+            self.adversarial(self.adversarial_trunk(image), image),
+        )

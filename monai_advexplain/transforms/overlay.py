@@ -1,0 +1,259 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pictures of images, generated images and explanation maps, drawn with matplotlib off screen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from torch import Tensor
+
+UNITS = r"intensity change $|g_s(x) - g_a(x)|$"
+HEAT = colormaps["inferno"]
+OUTLINE = "#00e5ff"
+"""Colour of ground truth outlines: not in the heat colour map, nor grey."""
+
+_ROBUST_PERCENTILE = 99.5
+_MAX_OPACITY = 0.9
+_FONT_SIZE = 8
+_PANEL_INCHES = 1.6
+
+
+def _pixels(name: str, image: Tensor) -> np.ndarray:
+    """The channel mean of ``image`` (C, *spatial) as float array (*spatial)."""
+    if image.ndim not in (3, 4):
+        raise ValueError(f"{name} must have shape (C, *spatial), 2D or 3D, got {tuple(image.shape)}.")
+    return image.detach().as_subclass(Tensor).float().mean(dim=0).cpu().numpy()
+
+
+def _slice_index(volume: np.ndarray, weighted: bool) -> int:
+    """Index along the last axis of the slice of highest mass, or of the middle one where the mass says nothing."""
+    mass = np.nan_to_num(volume).sum(axis=(0, 1))
+    return int(mass.argmax()) if weighted and mass.max() > mass.min() else volume.shape[-1] // 2
+
+
+def _window(pixels: np.ndarray) -> Normalize:
+    """Grey window from the 0.5th to the 99.5th percentile; the full range, or a unit one, where these are equal."""
+    low, high = np.percentile(pixels, [100 - _ROBUST_PERCENTILE, _ROBUST_PERCENTILE])
+    if high <= low:
+        low, high = pixels.min(), pixels.max()
+    return Normalize(low, high if high > low else low + 1.0, clip=True)
+
+
+def _heat_scale(maps: np.ndarray) -> Normalize:
+    """Colour scale from 0 to the 99.5th percentile; to the maximum, or to 1, where that is 0."""
+    high = float(np.percentile(maps, _ROBUST_PERCENTILE)) or float(maps.max()) or 1.0
+    return Normalize(0.0, high, clip=True)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="compressed")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _draw_grey(axes: Axes, image: np.ndarray, window: Normalize) -> None:
+    axes.imshow(window(image).T, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def _draw_overlay(axes: Axes, image: np.ndarray, explanation: np.ndarray, window: Normalize, scale: Normalize) -> None:
+    """Grey image under heat that is as opaque as it is high."""
+    _draw_grey(axes, image, window)
+    heat = np.asarray(scale(explanation)).T
+    colours = HEAT(heat)
+    colours[..., 3] = _MAX_OPACITY * np.sqrt(heat)
+    axes.imshow(colours, interpolation="nearest")
+
+
+def _draw_outline(axes: Axes, mask: np.ndarray) -> None:
+    """Lines along the pixels' edges between mask and background, the image's border included."""
+    padded = np.pad(mask, 1)
+    ends: list[np.ndarray] = []
+    for axis, along in ((0, (0, 1)), (1, (1, 0))):
+        starts = np.argwhere(np.diff(padded.astype(int), axis=axis)) - 0.5
+        starts[:, 1 - axis] -= 1.0
+        ends.append(np.stack([starts, starts + along], axis=1))
+    lines = LineCollection(list(np.concatenate(ends)), colors=OUTLINE, linewidths=1.0, capstyle="projecting")
+    axes.add_collection(lines, autolim=False)
+
+
+def _draw_colour_bar(figure: Figure, axes: Axes | Sequence[Axes], scale: Normalize, highest: float, units: str) -> None:
+    bar = figure.colorbar(
+        ScalarMappable(scale, HEAT),
+        ax=axes,
+        fraction=0.05,
+        pad=0.02,
+        aspect=25,
+        extend="max" if highest > (scale.vmax or 0.0) else "neither",
+    )
+    bar.set_label(units, fontsize=_FONT_SIZE)
+    bar.ax.tick_params(labelsize=_FONT_SIZE - 1)
+    bar.ax.locator_params(nbins=5)
+
+
+def overlay_figure(
+    image: Tensor, explanation: Tensor, mask: Tensor | None = None, title: str | None = None, units: str = UNITS
+) -> Figure:
+    """Draws one image in grey under its explanation as transparent heat, with a colour bar.
+
+    Pictures stand upright: the first spatial axis is drawn to the right, the second downwards. Of a volume the slice
+    along the third axis with the highest explanation mass is drawn and named in the title. Grey runs from the image's
+    0.5th to its 99.5th percentile, heat from 0 to the explanation's 99.5th (of a volume: of all of it). The opacity
+    grows with the explanation, so that the image shows where it is low.
+
+    Args:
+        image: (C, W, H) or (C, W, H, D); of several channels the mean is drawn.
+        explanation: (1, W, H) or (1, W, H, D), non-negative.
+        mask: ground truth to outline, shape of the explanation, 0 or 1.
+        title: above the picture.
+        units: label of the colour bar.
+
+    Returns:
+        Figure, not known to pyplot; :func:`save_figure` writes it.
+
+    Raises:
+        ValueError: when the shapes do not fit.
+    """
+    grey, heat = _pixels("image", image), _pixels("explanation", explanation)
+    outline = None if mask is None else _pixels("mask", mask) > 0.5
+    for name, pixels in (("explanation", heat), ("mask", outline)):
+        if pixels is not None and pixels.shape != grey.shape:
+            raise ValueError(f"{name} must have the image's spatial shape {grey.shape}, got {pixels.shape}.")
+    window, scale, highest = _window(grey), _heat_scale(heat), float(heat.max())
+    if grey.ndim == 3:
+        index = _slice_index(heat, weighted=True)
+        grey, heat = grey[..., index], heat[..., index]
+        outline = None if outline is None else outline[..., index]
+        title = f"{title}, slice {index}" if title else f"slice {index}"
+
+    width, height = grey.shape
+    figure = _figure(4.0, max(1.5, 3.2 * height / width))
+    axes = figure.add_subplot()
+    _bare(axes)
+    _draw_overlay(axes, grey, heat, window, scale)
+    if outline is not None:
+        _draw_outline(axes, outline)
+    if title:
+        axes.set_title(title, fontsize=_FONT_SIZE + 1)
+    _draw_colour_bar(figure, axes, scale, highest, units)
+    return figure
+
+
+def picture_grid(columns: Mapping[str, Tensor], row_titles: Sequence[str] | None = None, units: str = UNITS) -> Figure:
+    """Draws a grid of pictures, a row for each image and a column for each name, in the order given.
+
+    Three names are drawn in their own way: ``"explanation"`` as heat; ``"overlay"``, an explanation too, as transparent
+    heat on the column ``"image"``; ``"ground truth"``, 0 or 1, as an outline on the column ``"image"``. Any other is
+    drawn in grey. All grey pictures of a row share one window, that of ``"image"`` or else of its first grey column,
+    so that their differences are seen; all heat shares one colour scale and one colour bar. Pictures stand upright as
+    in :func:`overlay_figure`; of volumes each row shows the slice with the highest explanation mass, or the middle
+    one without explanations.
+
+    Args:
+        columns: name to batch, (N, C, W, H) or (N, C, W, H, D), all of one N and one spatial shape.
+        row_titles: N texts, left of the rows.
+        units: label of the colour bar.
+
+    Returns:
+        Figure, not known to pyplot; :func:`save_figure` writes it.
+
+    Raises:
+        ValueError: when there are no columns or no images, a column to draw on is missing, or the shapes or the number
+            of titles do not fit.
+
+    Example::
+
+        picture_grid({"image": x, "similar": g_s, "adversarial": g_a, "explanation": e, "overlay": e})
+    """
+    shapes = {name: (batch.shape[0], *batch.shape[2:]) for name, batch in columns.items()}
+    if len(set(shapes.values())) != 1:
+        raise ValueError(f"columns must be batches of one length and spatial shape, got {shapes}.")
+    count, *size = next(iter(shapes.values()))
+    if count == 0:
+        raise ValueError("columns must hold at least one image, got none.")
+    if row_titles is not None and len(row_titles) != count:
+        raise ValueError(f"row_titles must be {count} texts, one an image, got {len(row_titles)}.")
+    if "image" not in columns and not {"overlay", "ground truth"}.isdisjoint(columns):
+        raise ValueError(
+            f'columns must hold "image" for "overlay" and "ground truth" to be drawn on, got {[*columns]}.'
+        )
+
+    rows = [{name: _pixels(name, batch[i]) for name, batch in columns.items()} for i in range(count)]
+    heat_names = [name for name in ("explanation", "overlay") if name in columns]
+    grey_names = [name for name in ("image", *columns) if name in columns and name not in (*heat_names, "ground truth")]
+    heat = np.array([row[name] for row in rows for name in heat_names])
+    scale = _heat_scale(heat) if heat_names else Normalize()
+    titles = list(row_titles or [""] * count)
+
+    panel_height = _PANEL_INCHES * size[1] / size[0]
+    figure = _figure(_PANEL_INCHES * len(columns) + 0.7 * bool(heat_names), panel_height * count + 0.3)
+    grid = figure.subplots(count, len(columns), squeeze=False)
+    for i, row in enumerate(rows):
+        window = _window(row[grey_names[0]]) if grey_names else Normalize()
+        if len(size) == 3:
+            index = _slice_index(row[(heat_names or grey_names)[0]], weighted=bool(heat_names))
+            row = {name: pixels[..., index] for name, pixels in row.items()}
+            titles[i] = f"{titles[i]}\nslice {index}".lstrip()
+        for axes, (name, pixels) in zip(grid[i], row.items(), strict=True):
+            _bare(axes)
+            if name == "explanation":
+                axes.imshow(pixels.T, cmap=HEAT, norm=scale, interpolation="nearest")
+            elif name == "overlay":
+                _draw_overlay(axes, row["image"], pixels, window, scale)
+            elif name == "ground truth":
+                _draw_grey(axes, row["image"], window)
+                _draw_outline(axes, pixels > 0.5)
+            else:
+                _draw_grey(axes, pixels, window)
+            if i == 0:
+                axes.set_title(name, fontsize=_FONT_SIZE)
+        grid[i, 0].set_ylabel(titles[i], fontsize=_FONT_SIZE)
+    if heat_names:
+        _draw_colour_bar(figure, list(grid.flat), scale, float(heat.max()), units)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> None:
+    """Writes a figure atomically: a file of that name is either whole or what it was before.
+
+    Args:
+        figure: what to write.
+        path: where to; its suffix (.png, .pdf, .svg, ...) says the format. Missing folders are made.
+        dpi: pixels per inch.
+
+    Raises:
+        ValueError: when matplotlib cannot write the format.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pad_inches=0.05)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
