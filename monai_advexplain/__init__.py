@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monai_advexplain.engines import ExplainerEvaluator, JointExplainerTrainer
     from monai_advexplain.explanation import Explanation
     from monai_advexplain.inferers import load
-    from monai_advexplain.losses import ExplainerLoss, Expectation
+    from monai_advexplain.losses import Expectation, ExplainerLoss
     from monai_advexplain.metrics import auc_loc
     from monai_advexplain.networks import ExplainerNet, TwoHeadGenerator
 
@@ -56,11 +56,16 @@ __all__ = [
 ]
 
 
+_PARTS = ("data", "engines", "explainers", "handlers", "inferers", "losses", "metrics", "networks", "transforms")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"monai_advexplain.{name}")
     if name in _WHERE:
         return getattr(import_module(f"monai_advexplain.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_PARTS]

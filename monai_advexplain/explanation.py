@@ -79,12 +79,15 @@ class Explanation:
         """
         if "probability" not in output:
             raise KeyError("no scores in this output: the evaluator was made without a classifier.")
-        roles = ("", "_similar", "_adversarial")
         return cls(
             map=output["explanation"],
             similar=output["similar"],
             adversarial=output["adversarial"],
             input=str(getattr(output["explanation"], "meta", {}).get("filename_or_obj", "")),
-            **{f"probability{role}": float(output[f"probability{role}"]) for role in roles},
-            **{f"decision{role}": bool(output[f"decision{role}"]) for role in roles},
+            probability=float(output["probability"]),
+            probability_similar=float(output["probability_similar"]),
+            probability_adversarial=float(output["probability_adversarial"]),
+            decision=bool(output["decision"]),
+            decision_similar=bool(output["decision_similar"]),
+            decision_adversarial=bool(output["decision_adversarial"]),
         )

@@ -12,9 +12,18 @@
 """Readers of public data layouts, reproducible splits, and phantoms with known lesions."""
 
 from monai_advexplain.data.datalist import load_datalist
+from monai_advexplain.data.inputs import list_images
 from monai_advexplain.data.phantom import Chest, render_chest
 from monai_advexplain.data.phantom_dicom import write_chest_phantom
 from monai_advexplain.data.rsna import load_rsna
 from monai_advexplain.data.splits import split_by_group
 
-__all__ = ["Chest", "load_datalist", "load_rsna", "render_chest", "split_by_group", "write_chest_phantom"]
+__all__ = [
+    "Chest",
+    "list_images",
+    "load_datalist",
+    "load_rsna",
+    "render_chest",
+    "split_by_group",
+    "write_chest_phantom",
+]

@@ -30,10 +30,10 @@ from monai.utils.enums import CommonKeys as Keys
 from torch import Tensor
 
 from monai_advexplain.decision import Decision
+from monai_advexplain.engines.keys import ExplainerKeys
 from monai_advexplain.inferers.explain import explain_images
 from monai_advexplain.inferers.pair_inferer import PairInferer
 from monai_advexplain.networks.frozen import freeze
-from monai_advexplain.engines.keys import ExplainerKeys
 
 
 class ExplainerEvaluator(Evaluator):
@@ -89,7 +89,7 @@ class ExplainerEvaluator(Evaluator):
     ) -> None:
         super().__init__(
             device=torch.device(device),
-            val_data_loader=val_data_loader,  # type: ignore[arg-type]
+            val_data_loader=val_data_loader,
             epoch_length=epoch_length,
             non_blocking=non_blocking,
             prepare_batch=prepare_batch,

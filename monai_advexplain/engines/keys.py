@@ -23,7 +23,6 @@ class ExplainerKeys(StrEnum):
     ADVERSARIAL = "adversarial"
     EXPLANATION = "explanation"
     MASK = "mask"
-    TERMS = "terms"
     PROBABILITY = "probability"
     PROBABILITY_SIMILAR = "probability_similar"
     PROBABILITY_ADVERSARIAL = "probability_adversarial"

@@ -29,10 +29,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from monai_advexplain.decision import Decision
+from monai_advexplain.engines.keys import ExplainerKeys
 from monai_advexplain.inferers.pair_inferer import PairInferer
 from monai_advexplain.losses import Expectation, ExplainerLoss, ExplanationStep
 from monai_advexplain.networks.frozen import freeze
-from monai_advexplain.engines.keys import ExplainerKeys
 
 
 class JointExplainerTrainer(Trainer):
@@ -40,7 +40,7 @@ class JointExplainerTrainer(Trainer):
     ``monai.engines.SupervisedTrainer``.
 
     Every iteration leaves in ``engine.state.output``: ``image``, ``label`` (when the batch has one), ``similar``,
-    ``adversarial``, ``loss`` and ``terms``, a dictionary of every unweighted loss term. It fires the iteration events
+    ``adversarial``, ``loss``, and every unweighted loss term as ``loss/<name>``. It fires the iteration events
     FORWARD_COMPLETED, LOSS_COMPLETED, BACKWARD_COMPLETED and MODEL_COMPLETED. With ``amp`` it runs under autocast on
     CUDA (with gradient scaling) and on the CPU (bfloat16).
 
@@ -101,7 +101,7 @@ class JointExplainerTrainer(Trainer):
         super().__init__(
             device=device,
             max_epochs=max_epochs,
-            data_loader=train_data_loader,  # type: ignore[arg-type]
+            data_loader=train_data_loader,
             epoch_length=epoch_length,
             non_blocking=non_blocking,
             prepare_batch=prepare_batch,
@@ -174,7 +174,7 @@ class JointExplainerTrainer(Trainer):
                         f"{self.state.iteration}; training stops, the last checkpoint is untouched. A lower learning "
                         "rate, or a look at this batch's images, is the first thing to try."
                     )
-            output[ExplainerKeys.TERMS] = {name: value.detach() for name, value in terms.items()}
+            output |= {f"{Keys.LOSS}/{name}": value.detach() for name, value in terms.items()}
             output[Keys.LOSS] = self.loss_function.total(terms)
             self.fire_event(IterationEvents.LOSS_COMPLETED)
 
@@ -195,5 +195,5 @@ class JointExplainerTrainer(Trainer):
         def critic(images: Tensor) -> Tensor:
             return self.decision.margin(self.classifier(draw(images))).reshape(-1, len(images))
 
-        images = {Keys.IMAGE: image, ExplainerKeys.SIMILAR: similar, ExplainerKeys.ADVERSARIAL: adversarial}
+        images = {"image": image, "similar": similar, "adversarial": adversarial}
         return ExplanationStep(images, target, critic)

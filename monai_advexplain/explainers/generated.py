@@ -16,8 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from monai_advexplain.networks.explainer_net import ExplainerNet
 from monai_advexplain.explainers.base import Explainer
+from monai_advexplain.networks.explainer_net import ExplainerNet
 
 
 class ProposedExplainer(Explainer):

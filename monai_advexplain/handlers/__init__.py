@@ -13,6 +13,27 @@
 
 from __future__ import annotations
 
+from monai_advexplain.handlers.checkpoint import AtomicCheckpointSaver, Resume, latest_checkpoint
+from monai_advexplain.handlers.epoch_seed import EpochSeed
+from monai_advexplain.handlers.explainer_metrics import decision_metrics, explainer_metrics
+from monai_advexplain.handlers.explanation_writer import ExplanationWriter
+from monai_advexplain.handlers.loss_terms import loss_terms
 from monai_advexplain.handlers.metrics import AUCLoc, FlipRate, PreservationRate
+from monai_advexplain.handlers.metrics_json import MetricsJson
+from monai_advexplain.handlers.picture_grid import PictureGrid
 
-__all__ = ["AUCLoc", "FlipRate", "PreservationRate"]
+__all__ = [
+    "AUCLoc",
+    "AtomicCheckpointSaver",
+    "EpochSeed",
+    "ExplanationWriter",
+    "FlipRate",
+    "MetricsJson",
+    "PictureGrid",
+    "PreservationRate",
+    "Resume",
+    "decision_metrics",
+    "explainer_metrics",
+    "latest_checkpoint",
+    "loss_terms",
+]

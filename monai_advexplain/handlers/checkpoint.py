@@ -9,13 +9,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""AtomicCheckpointSaver: MONAI's CheckpointSaver, whose files are never half-written."""
+"""Checkpoints that are never half-written, and training that goes on from them."""
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from monai.handlers import CheckpointSaver
+from ignite.engine import Engine
+from monai.handlers import CheckpointLoader, CheckpointSaver
+
+logger = logging.getLogger(__name__)
 
 
 class AtomicCheckpointSaver(CheckpointSaver):
@@ -24,12 +31,53 @@ class AtomicCheckpointSaver(CheckpointSaver):
     A process killed while it saves leaves the checkpoint before intact.
 
     Args:
-        args: see ``monai.handlers.CheckpointSaver``.
+        save_dir: folder of the checkpoints.
+        save_dict: name -> object with a state dict.
+        include_engine: whether to save the engine that it is attached to, as ``trainer``: what :class:`Resume` needs.
+            (In a bundle's config the engine cannot stand in ``save_dict``, since it refers to its handlers itself.)
         kwargs: see ``monai.handlers.CheckpointSaver``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, save_dir: str, save_dict: Mapping[str, Any], include_engine: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(save_dir, dict(save_dict), **kwargs)
+        self.include_engine = include_engine
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
-                checkpoint.save_handler._atomic = True  # type: ignore[union-attr]  # MONAI offers no argument for it
+                checkpoint.save_handler._atomic = True  # MONAI offers no argument for it
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to ``engine``."""
+        if self.include_engine:
+            self.save_dict["trainer"] = engine  # the dictionary that Ignite's Checkpoints hold too
+        super().attach(engine)
+
+
+class Resume:
+    """Goes on from the last ``checkpoint_epoch=N.pt`` of a folder; starts from scratch when there is none.
+
+    With :class:`~monai_advexplain.handlers.EpochSeed` the run ends as one that was never stopped.
+
+    Args:
+        folder: where an :class:`AtomicCheckpointSaver` with ``include_engine`` and ``save_interval`` saves.
+        load_dict: name -> object, as given to the saver.
+    """
+
+    def __init__(self, folder: str | Path, load_dict: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.load_dict = dict(load_dict)
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to ``engine``, a trainer."""
+        path = latest_checkpoint(self.folder)
+        if path is None:
+            logger.warning("no checkpoint_epoch=N.pt in %s to resume from: training starts from scratch.", self.folder)
+            return
+        CheckpointLoader(path, {**self.load_dict, "trainer": engine}, map_location="cpu").attach(engine)
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The ``checkpoint_epoch=N.pt`` of the highest N in a folder, or None."""
+    paths = [p for p in Path(folder).glob("checkpoint_epoch=*.pt") if re.fullmatch(r"\d+", p.stem.split("=")[1])]
+    return str(max(paths, key=lambda p: int(p.stem.split("=")[1]))) if paths else None

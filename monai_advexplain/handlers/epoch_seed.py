@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
 from monai.data.utils import set_rnd
+from monai.engines import Workflow
 from monai.utils import set_determinism
 
 
@@ -35,14 +36,15 @@ class EpochSeed:
         self.seed = seed
         self.data_loader = data_loader
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, a trainer."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Seed the epoch that starts."""
         seed = self.seed + engine.state.epoch
         set_determinism(seed=seed)
         loader = self.data_loader if self.data_loader is not None else getattr(engine, "data_loader", None)
-        if hasattr(loader, "dataset"):
-            set_rnd(loader.dataset, seed)
+        dataset = getattr(loader, "dataset", None)
+        if dataset is not None:
+            set_rnd(dataset, seed)

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 from monai.transforms import SaveImage
 
 from monai_advexplain.explanation import Explanation
@@ -47,7 +48,7 @@ class ExplanationWriter:
         self._results: TextIO | None = None
         self._names: dict[str, int] = {}
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, an evaluator that decollates."""
         engine.add_event_handler(Events.STARTED, self._open)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
@@ -64,11 +65,11 @@ class ExplanationWriter:
             self._results.close()
             self._results = None
 
-    def _fail(self, engine: Engine, error: BaseException) -> None:
+    def _fail(self, engine: Workflow, error: BaseException) -> None:
         self._close()
         raise error
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Write the images of the iteration that completed."""
         for output in engine.state.output:
             line = self.write(output)

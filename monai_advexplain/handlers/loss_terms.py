@@ -17,8 +17,6 @@ from collections.abc import Mapping, Sequence
 
 from monai.utils.enums import CommonKeys as Keys
 
-from monai_advexplain.engines.keys import ExplainerKeys
-
 
 def loss_terms(output: Sequence[Mapping] | Mapping) -> dict[str, float]:
     """``{"loss": ..., "loss/flip": ..., ...}`` of an iteration's output.
@@ -26,11 +24,12 @@ def loss_terms(output: Sequence[Mapping] | Mapping) -> dict[str, float]:
     Pass it as ``output_transform`` to ``StatsHandler``, ``TensorBoardStatsHandler`` or ``MLFlowHandler``.
 
     Args:
-        output: ``engine.state.output`` of a :class:`~monai_advexplain.engines.JointExplainerTrainer`, decollated or not.
+        output: ``engine.state.output`` of a JointExplainerTrainer, decollated or not.
 
     Returns:
         The weighted total and every unweighted term.
     """
     first = output if isinstance(output, Mapping) else output[0]
-    terms = {f"{Keys.LOSS}/{name}": float(value) for name, value in first[ExplainerKeys.TERMS].items()}
-    return {str(Keys.LOSS): float(first[Keys.LOSS]), **terms}
+    return {
+        str(key): float(value) for key, value in first.items() if key == Keys.LOSS or key.startswith(f"{Keys.LOSS}/")
+    }

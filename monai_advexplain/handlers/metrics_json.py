@@ -22,7 +22,8 @@ from statistics import median
 from typing import Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 
 
 class MetricsJson:
@@ -41,7 +42,7 @@ class MetricsJson:
         self.extra = dict(extra or {})
         self._n_images = 0
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, an evaluator."""
         engine.add_event_handler(Events.STARTED, self._reset)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._count)
@@ -50,11 +51,11 @@ class MetricsJson:
     def _reset(self) -> None:
         self._n_images = 0
 
-    def _count(self, engine: Engine) -> None:
+    def _count(self, engine: Workflow) -> None:
         output = engine.state.output
         self._n_images += len(output) if isinstance(output, list) else len(output["image"])
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Write the file."""
         result: dict[str, Any] = {"n_images": self._n_images, **self.extra}
         for name, value in engine.state.metrics.items():

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Events
+from monai.engines import Workflow
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
@@ -55,7 +56,7 @@ class PictureGrid:
         self.tag = tag
         self._rows: list[tuple[int, dict[str, Tensor], str]] = []
 
-    def attach(self, engine: Engine) -> None:
+    def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, an ExplainerEvaluator that decollates."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._reset)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
@@ -64,7 +65,7 @@ class PictureGrid:
     def _reset(self) -> None:
         self._rows = []
 
-    def _collect(self, engine: Engine) -> None:
+    def _collect(self, engine: Workflow) -> None:
         for output in engine.state.output:
             mask = output.get(ExplainerKeys.MASK)
             has_mask = mask is not None and bool(mask.any())
@@ -76,7 +77,7 @@ class PictureGrid:
             self._rows.append((rank, row, _title(output)))
         self._rows = sorted(self._rows, key=lambda r: r[0])[: self.n_images]  # stable: first seen first
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Workflow) -> None:
         """Draw what was collected in the epoch."""
         if not self._rows:
             return
@@ -88,7 +89,7 @@ class PictureGrid:
         path = self.path.format(epoch=engine.state.epoch)
         save_figure(figure, path)
         if self.summary_writer is not None:
-            figure.canvas.draw()  # type: ignore[attr-defined]
+            figure.canvas.draw()
             pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]  # type: ignore[attr-defined]
             self.summary_writer.add_image(self.tag, pixels, engine.state.epoch, dataformats="HWC")
         if self.log_artifact is not None:

@@ -9,8 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Inferers for MONAI engines and bundles."""
+"""Inference: how an image goes through an explainer, one by one or from a bundle."""
 
+from monai_advexplain.inferers.bundle import BundleExplainer, load
+from monai_advexplain.inferers.explain import explain_images
 from monai_advexplain.inferers.pair_inferer import PairInferer
 
-__all__ = ["PairInferer"]
+__all__ = ["BundleExplainer", "PairInferer", "explain_images", "load"]

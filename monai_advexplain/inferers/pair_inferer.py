@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
@@ -26,7 +25,7 @@ from monai_advexplain.networks.explainer_net import GeneratedPair
 class PairInferer(Inferer):
     """The generated pair of an image in one forward pass; MetaTensor in, plain tensors through the network."""
 
-    def __call__(self, inputs: Tensor, network: torch.nn.Module, *args: Any, **kwargs: Any) -> GeneratedPair:
+    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> GeneratedPair:
         """(similar, adversarial), each (B, C, *spatial), of ``inputs`` (B, C, *spatial).
 
         Args:

@@ -114,7 +114,7 @@ class Distance:
 
 @dataclass(frozen=True)
 class TotalVariation:
-    """The difference of two images is smooth: mean over neighbours p, q of \\|d_p - d_q\\|, d = u - v, summed over axes.
+    """The difference d of two images is smooth: mean of \\|d_p - d_q\\| over neighbours p and q, summed over axes.
 
     Args:
         first: name of the one image.

@@ -12,7 +12,7 @@
 """Networks: generators on MONAI's nets, and the module that explains with them."""
 
 from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
-from monai_advexplain.networks.frozen import freeze, load_classifier
+from monai_advexplain.networks.frozen import freeze, load_classifier, load_weights
 from monai_advexplain.networks.generators import ImageHead, SeparateGenerators, TwoHeadGenerator
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "TwoHeadGenerator",
     "freeze",
     "load_classifier",
+    "load_weights",
 ]

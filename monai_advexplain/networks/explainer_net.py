@@ -72,7 +72,7 @@ class ExplainerNet(nn.Module):
         shape = image.shape
         if len(shape) != self.spatial_dims + 2 or shape[1] != self.channels:
             raise ValueError(
-                f"this explainer takes images of {self.spatial_dims} spatial dimensions and {self.channels} channel(s), "
+                f"this explainer takes images of {self.spatial_dims} spatial dimensions, {self.channels} channel(s), "
                 f"shape (batch, {self.channels}, ...); got shape {list(shape)}."
             )
         for size in shape[2:]:

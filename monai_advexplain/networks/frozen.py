@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The classifier to explain: loaded with its weights checked, and frozen."""
+"""Weights from files, checked before they are used; classifiers frozen."""
 
 from __future__ import annotations
 
@@ -24,32 +24,22 @@ def freeze(classifier: nn.Module) -> nn.Module:
     return classifier.eval().requires_grad_(False)
 
 
-def load_classifier(path: str | Path, network: nn.Module | None = None) -> nn.Module:
-    """The frozen classifier to explain, on the CPU.
+def load_weights(path: str | Path, network: nn.Module) -> nn.Module:
+    """Load a state dict into a network, all of it or none.
 
     Args:
-        path: a state dict saved with ``torch.save`` (plain, or under one key such as ``"model"`` or ``"state_dict"``)
-            that fits ``network``; or a TorchScript file when ``network`` is None.
-        network: the architecture, or None for TorchScript.
+        path: state dict saved with ``torch.save``, plain or under the key ``model``, ``state_dict`` or ``network``.
+        network: the network that the weights belong to, changed in place.
 
     Returns:
-        The module in eval mode, its parameters without gradients.
+        ``network``.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when the file is neither of the two, or its weights do not fit ``network``: the message names the
-            first missing, unexpected and differently shaped entries.
+        ValueError: when it holds no state dict, or one that does not fit: the message names the first missing,
+            unexpected and differently shaped entries.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no classifier to explain at {path}: train one first or name another file.")
-    if network is None:
-        try:
-            return freeze(torch.jit.load(str(path), map_location="cpu"))
-        except RuntimeError as e:
-            raise ValueError(
-                f"{path} is not a TorchScript file; to load a state dict, declare the network that it belongs to."
-            ) from e
+    path = _existing(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:
@@ -71,7 +61,39 @@ def load_classifier(path: str | Path, network: nn.Module | None = None) -> nn.Mo
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(
             f"the weights in {path} do not fit {type(network).__name__}: {'; '.join(problems[:3])}{more}. "
-            "Is the classifier's definition the one that it was trained with?"
+            "Is the network defined as it was when it was trained?"
         )
     network.load_state_dict(state)
-    return freeze(network)
+    return network
+
+
+def load_classifier(path: str | Path, network: nn.Module | None = None) -> nn.Module:
+    """The frozen classifier to explain, on the CPU.
+
+    Args:
+        path: a state dict that fits ``network`` (see :func:`load_weights`), or a TorchScript file without one.
+        network: the architecture, or None for TorchScript.
+
+    Returns:
+        The module in eval mode, its parameters without gradients.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file is neither of the two, or its weights do not fit ``network``.
+    """
+    if network is not None:
+        return freeze(load_weights(path, network))
+    path = _existing(path)
+    try:
+        return freeze(torch.jit.load(str(path), map_location="cpu"))
+    except RuntimeError as e:
+        raise ValueError(
+            f"{path} is not a TorchScript file; to load a state dict, declare the network that it belongs to."
+        ) from e
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights at {path}: train them first, or name another file.")
+    return path

@@ -14,12 +14,12 @@
 from __future__ import annotations
 
 import torch
-from monai.networks.blocks import Convolution
+from monai.networks.layers import Conv
 from torch import Tensor, nn
 
 
 class ImageHead(nn.Module):
-    """From features to an image in the input's range: two linear convolutions, 3x3 and 1x1 (arXiv 2106.10947, appendix).
+    """From features to an image in the input's range: two linear convolutions, 3x3 and 1x1 (arXiv 2106.10947).
 
     With ``residual`` the head predicts a change of the input and starts at exactly no change (the last convolution is
     zero), which trains several times faster than predicting the image. Without it the head predicts the image itself.
@@ -50,11 +50,12 @@ class ImageHead(nn.Module):
         if not low < high:
             raise ValueError(f"value_range must be (low, high) with low < high, got {tuple(value_range)}.")
         self.low, self.high, self.residual = low, high, residual
-        self.hidden = Convolution(spatial_dims, features, hidden, kernel_size=3, conv_only=True)
-        self.image = Convolution(spatial_dims, hidden, channels, kernel_size=1, conv_only=True)
+        convolution = Conv[Conv.CONV, spatial_dims]
+        self.hidden = convolution(features, hidden, kernel_size=3, padding=1)
+        self.image = convolution(hidden, channels, kernel_size=1)
         if residual:
-            nn.init.zeros_(self.image.conv.weight)
-            nn.init.zeros_(self.image.conv.bias)
+            nn.init.zeros_(self.image.weight)
+            nn.init.zeros_(self.image.bias)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """Image (B, C, *spatial) from features (B, F, *spatial) and the input image (B, C, *spatial)."""
