@@ -16,9 +16,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import torch
-from monai.networks import eval_mode
 from monai.utils import convert_to_tensor
 from torch import Tensor
+
+from monai_advexplain.networks.frozen import evaluating
 
 
 class Explainer(ABC):
@@ -53,7 +54,7 @@ class Explainer(ABC):
         if self.network is None:
             maps = self.explain(own)
         else:
-            with eval_mode(self.network), torch.enable_grad():
+            with evaluating(self.network), torch.enable_grad():
                 maps = self.explain(own)
         wanted = (images.shape[0], 1, *images.shape[2:])
         if tuple(maps.shape) != wanted:

@@ -20,15 +20,40 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine
+from ignite.handlers import DiskSaver
 from monai.handlers import CheckpointLoader, CheckpointSaver
 
 logger = logging.getLogger(__name__)
 
 
+class _AtomicDiskSaver(DiskSaver):
+    """Writes to a temporary file and renames it; a file is removed only once the next one is in place.
+
+    (Ignite removes the oldest checkpoint before it writes the new one.)
+    """
+
+    def __init__(self, folder: str, filename: str | None) -> None:
+        super().__init__(folder, atomic=True, require_empty=False)
+        self.filename = filename
+        self._outdated: list[str] = []
+
+    def __call__(self, checkpoint: Mapping, filename: str, metadata: Mapping | None = None) -> None:
+        super().__call__(checkpoint, self.filename or filename, metadata)
+        while self._outdated:
+            outdated = self._outdated.pop()
+            if outdated != filename:
+                super().remove(outdated)
+
+    def remove(self, filename: str) -> None:
+        if self.filename is None:  # else the next one takes its place
+            self._outdated.append(filename)
+
+
 class AtomicCheckpointSaver(CheckpointSaver):
     """``monai.handlers.CheckpointSaver`` that writes to a temporary file and renames it.
 
-    A process killed while it saves leaves the checkpoint before intact.
+    A process killed while it saves leaves the checkpoint before intact, and a run that diverges
+    (``FloatingPointError``) leaves the final checkpoint of an earlier run as it was.
 
     Args:
         save_dir: folder of the checkpoints.
@@ -45,13 +70,20 @@ class AtomicCheckpointSaver(CheckpointSaver):
         self.include_engine = include_engine
         for checkpoint in (self._final_checkpoint, self._key_metric_checkpoint, self._interval_checkpoint):
             if checkpoint is not None:
-                checkpoint.save_handler._atomic = True  # MONAI offers no argument for it
+                filename = getattr(checkpoint.save_handler, "filename", None)
+                checkpoint.save_handler = _AtomicDiskSaver(save_dir, filename)
 
     def attach(self, engine: Engine) -> None:
         """Attach to ``engine``."""
         if self.include_engine:
             self.save_dict["trainer"] = engine  # the dictionary that Ignite's Checkpoints hold too
         super().attach(engine)
+
+    def exception_raised(self, engine: Engine, e: Exception) -> None:
+        """Save the final checkpoint of a run that was interrupted, not that of one that diverged."""
+        if isinstance(e, FloatingPointError):
+            raise e
+        super().exception_raised(engine, e)
 
 
 class Resume:
@@ -74,7 +106,7 @@ class Resume:
         if path is None:
             logger.warning("no checkpoint_epoch=N.pt in %s to resume from: training starts from scratch.", self.folder)
             return
-        CheckpointLoader(path, {**self.load_dict, "trainer": engine}, map_location="cpu").attach(engine)
+        CheckpointLoader(path, {**self.load_dict, "trainer": engine}).attach(engine)
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

@@ -46,7 +46,7 @@ class ExplanationWriter:
         self.output_dir = Path(output_dir)
         self.load_image = load_image or (lambda path: LoadMedicalImaged(keys="image")({"image": path})["image"])
         self._results: TextIO | None = None
-        self._names: dict[str, int] = {}
+        self._names: set[str] = set()
 
     def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, an evaluator that decollates."""
@@ -57,7 +57,7 @@ class ExplanationWriter:
 
     def _open(self) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        self._names = {}
+        self._names = set()
         self._results = open(self.output_dir / RESULTS, "w", encoding="utf-8")  # noqa: SIM115  # closed by events
 
     def _close(self) -> None:
@@ -110,5 +110,9 @@ class ExplanationWriter:
         for suffix in (".gz", ".nii", ".dcm", ".dicom", ".png", ".jpg", ".jpeg"):
             if name.lower().endswith(suffix):
                 name = name[: -len(suffix)]
-        count = self._names[name] = self._names.get(name, 0) + 1
-        return name if count == 1 else f"{name}_{count}"
+        unique, count = name, 1
+        while unique in self._names:
+            count += 1
+            unique = f"{name}_{count}"
+        self._names.add(unique)
+        return unique

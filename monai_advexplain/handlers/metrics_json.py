@@ -76,4 +76,6 @@ class MetricsJson:
 def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

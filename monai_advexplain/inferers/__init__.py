@@ -12,7 +12,7 @@
 """Inference: how an image goes through an explainer, one by one or from a bundle."""
 
 from monai_advexplain.inferers.bundle import BundleExplainer, load
-from monai_advexplain.inferers.explain import explain_images
+from monai_advexplain.inferers.explain import check_fit, explain_images
 from monai_advexplain.inferers.pair_inferer import PairInferer
 
-__all__ = ["BundleExplainer", "PairInferer", "explain_images", "load"]
+__all__ = ["BundleExplainer", "PairInferer", "check_fit", "explain_images", "load"]

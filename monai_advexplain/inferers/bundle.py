@@ -29,6 +29,19 @@ from monai_advexplain.inferers.explain import explain_images
 CONFIG = Path("configs") / "inference.json"
 
 
+def _parsed(parser: ConfigParser, name: str) -> Any:
+    """An entry of a config; what went wrong as it was raised, not as MONAI's parser wraps it."""
+    try:
+        return parser.get_parsed_content(name)
+    except RuntimeError as error:
+        reason: BaseException | None = error
+        while reason is not None and not isinstance(reason, (FileNotFoundError, ValueError)):
+            reason = reason.__cause__
+        if reason is None:
+            raise
+        raise reason from None
+
+
 class BundleExplainer:
     """The explainer, classifier and transforms that a bundle's ``configs/inference.json`` describes.
 
@@ -49,13 +62,13 @@ class BundleExplainer:
         parser.read_config(str(config))
         parser.read_meta(str(config.with_name("metadata.json")))
         parser.update({"bundle_root": str(bundle_root), **(overrides or {})})
-        self.device = torch.device(parser.get_parsed_content("device"))
-        self.decision = parser.get_parsed_content("decision")
-        self.network = parser.get_parsed_content("network").to(self.device).eval()
-        self.classifier = parser.get_parsed_content("classifier").to(self.device).eval()
-        self.inferer = parser.get_parsed_content("inferer")
-        self.preprocessing = parser.get_parsed_content("preprocessing")
-        self.postprocessing = parser.get_parsed_content("postprocessing")
+        self.device = torch.device(_parsed(parser, "device"))
+        self.decision = _parsed(parser, "decision")
+        self.network = _parsed(parser, "network").to(self.device).eval()
+        self.classifier = _parsed(parser, "classifier").to(self.device).eval()
+        self.inferer = _parsed(parser, "inferer")
+        self.preprocessing = _parsed(parser, "preprocessing")
+        self.postprocessing = _parsed(parser, "postprocessing")
 
     @torch.no_grad()
     def __call__(self, image: str | os.PathLike | torch.Tensor | np.ndarray) -> Explanation:

@@ -13,13 +13,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from monai.inferers import Inferer
-from monai.networks import eval_mode
 from torch import Tensor
 
 from monai_advexplain.decision import Decision
 from monai_advexplain.inferers.pair_inferer import PairInferer
+from monai_advexplain.networks.frozen import evaluating
 
 
 def explain_images(
@@ -48,9 +50,39 @@ def explain_images(
     explanation = network.explain(images, pair)  # type: ignore[operator]
     result = {"similar": pair.similar, "adversarial": pair.adversarial, "explanation": explanation}
     if classifier is not None:
-        with eval_mode(classifier):
+        with evaluating(classifier):
             for suffix, shown in (("", images), ("_similar", pair.similar), ("_adversarial", pair.adversarial)):
                 logits = classifier(shown)
                 result[f"probability{suffix}"] = decision.probability(logits)[:, None]
                 result[f"decision{suffix}"] = decision.hard(logits)[:, None]
     return result
+
+
+def check_fit(
+    image_size: Sequence[int],
+    network: torch.nn.Module,
+    classifier: torch.nn.Module | None = None,
+    decision: Decision | None = None,
+    channels: int = 1,
+) -> None:
+    """Explain an image of zeros, to learn before long work whether network, classifier and decision take such images.
+
+    Args:
+        image_size: spatial size of the images.
+        network: an ExplainerNet; all parts on one device.
+        classifier: images -> logits, if any.
+        decision: which decision of the classifier is explained.
+        channels: of the images.
+
+    Raises:
+        ValueError: when they do not; with the size, the channels and the reason.
+    """
+    device = next((parameter.device for parameter in network.parameters()), None)
+    try:
+        with evaluating(network), torch.no_grad():
+            explain_images(torch.zeros(1, channels, *image_size, device=device), network, classifier, decision)
+    except Exception as error:  # a classifier may raise anything
+        raise ValueError(
+            f"image_size {list(image_size)} with {channels} channel(s) does not fit the explainer or the classifier: "
+            f"{error}"
+        ) from error

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,7 +23,21 @@ from torch import nn
 
 def freeze(classifier: nn.Module) -> nn.Module:
     """Put a classifier in eval mode with no parameter that requires a gradient, in place, and return it."""
-    return classifier.eval().requires_grad_(False)
+    for parameter in classifier.parameters():  # Module.requires_grad_ does not exist for TorchScript
+        parameter.requires_grad_(False)
+    return classifier.eval()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Eval mode; then every part is back in its own (``monai.networks.eval_mode`` remembers that of the whole only)."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def load_weights(path: str | Path, network: nn.Module) -> nn.Module:
@@ -52,11 +68,12 @@ def load_weights(path: str | Path, network: nn.Module) -> nn.Module:
     wanted = network.state_dict()
     problems = [f"missing {name}" for name in wanted if name not in state]
     problems += [f"unexpected {name}" for name in state if name not in wanted]
-    problems += [
-        f"{name} has shape {tuple(state[name].shape)}, wanted {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
+    for name in (name for name in wanted if name in state):
+        found, shape = state[name], tuple(wanted[name].shape)
+        if not isinstance(found, torch.Tensor):
+            problems.append(f"{name} is a {type(found).__name__}, wanted a tensor of shape {shape}")
+        elif tuple(found.shape) != shape:
+            problems.append(f"{name} has shape {tuple(found.shape)}, wanted {shape}")
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ValueError(
@@ -85,11 +102,12 @@ def load_classifier(path: str | Path, network: nn.Module | None = None) -> nn.Mo
         return freeze(load_weights(path, network))
     path = _existing(path)
     try:
-        return freeze(torch.jit.load(str(path), map_location="cpu"))
+        classifier = torch.jit.load(str(path), map_location="cpu")
     except RuntimeError as e:
         raise ValueError(
             f"{path} is not a TorchScript file; to load a state dict, declare the network that it belongs to."
         ) from e
+    return freeze(classifier)
 
 
 def _existing(path: str | Path) -> Path:

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from monai.networks.layers import Conv
 from torch import Tensor, nn
 
@@ -50,6 +51,7 @@ class ImageHead(nn.Module):
         if not low < high:
             raise ValueError(f"value_range must be (low, high) with low < high, got {tuple(value_range)}.")
         self.low, self.high, self.residual = low, high, residual
+        self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         convolution = Conv[Conv.CONV, spatial_dims]
         self.hidden = convolution(features, hidden, kernel_size=3, padding=1)
         self.image = convolution(hidden, channels, kernel_size=1)
@@ -58,11 +60,17 @@ class ImageHead(nn.Module):
             nn.init.zeros_(self.image.bias)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
-        """Image (B, C, *spatial) from features (B, F, *spatial) and the input image (B, C, *spatial)."""
+        """Image (B, C, *spatial) from features (B, F, *grid) and the input image (B, C, *spatial).
+
+        A residual on a coarser grid than the image's is interpolated linearly.
+        """
         output = self.image(self.hidden(features))
         if self.residual:
+            if output.shape != image.shape:
+                output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
             output = image + output
-        return torch.clamp(output, self.low, self.high)
+        # Clipped for whoever looks at it, but not for the gradient: a pixel that left the range can come back.
+        return output + (torch.clamp(output, self.low, self.high) - output).detach()
 
 
 class TwoHeadGenerator(nn.Module):
@@ -73,6 +81,12 @@ class TwoHeadGenerator(nn.Module):
             ``AttentionUnet``, ... with ``out_channels=features``.
         features: channels that the trunk returns.
         spatial_dims, channels, hidden, residual, value_range: see :class:`ImageHead`.
+        scale: the trunk sees the image this many times smaller along each axis (averaged), and the residuals are
+            interpolated back: changes are smooth, and both training and explaining several times faster. 1 for the
+            image's own grid, the only choice without ``residual``.
+
+    Raises:
+        ValueError: for a ``scale`` below 1, or above 1 without ``residual``.
     """
 
     def __init__(
@@ -84,15 +98,17 @@ class TwoHeadGenerator(nn.Module):
         hidden: int = 16,
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
+        scale: int = 1,
     ) -> None:
         super().__init__()
+        self.scale = _checked_scale(scale, residual)
         self.trunk = trunk
         self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
         self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
-        features = self.trunk(image)
+        features = self.trunk(_coarser(image, self.scale))
         return self.similar(features, image), self.adversarial(features, image)
 
 
@@ -102,10 +118,10 @@ class SeparateGenerators(nn.Module):
     Args:
         similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
         adversarial_trunk: trunk of the adversarial image; another instance.
-        features, spatial_dims, channels, hidden, residual, value_range: see :class:`TwoHeadGenerator`.
+        features, spatial_dims, channels, hidden, residual, value_range, scale: see :class:`TwoHeadGenerator`.
 
     Raises:
-        ValueError: when both trunks are one object.
+        ValueError: when both trunks are one object, or for a wrong ``scale``.
     """
 
     def __init__(
@@ -118,8 +134,10 @@ class SeparateGenerators(nn.Module):
         hidden: int = 16,
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
+        scale: int = 1,
     ) -> None:
         super().__init__()
+        self.scale = _checked_scale(scale, residual)
         if similar_trunk is adversarial_trunk:
             raise ValueError(
                 "similar_trunk and adversarial_trunk are the same object; use TwoHeadGenerator to share one."
@@ -131,7 +149,21 @@ class SeparateGenerators(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
+        coarse = _coarser(image, self.scale)
         return (
-            self.similar(self.similar_trunk(image), image),
-            self.adversarial(self.adversarial_trunk(image), image),
+            self.similar(self.similar_trunk(coarse), image),
+            self.adversarial(self.adversarial_trunk(coarse), image),
         )
+
+
+def _coarser(image: Tensor, scale: int) -> Tensor:
+    """The image averaged over blocks of ``scale`` pixels along each axis."""
+    if scale == 1:
+        return image
+    return F.avg_pool2d(image, scale) if image.dim() == 4 else F.avg_pool3d(image, scale)
+
+
+def _checked_scale(scale: int, residual: bool) -> int:
+    if scale < 1 or (scale > 1 and not residual):
+        raise ValueError(f"scale must be 1 (or more, with residual=True), got {scale} with residual={residual}.")
+    return scale

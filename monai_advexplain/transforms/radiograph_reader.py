@@ -108,6 +108,9 @@ class RadiographReader(PydicomReader):
             ValueError: when the pixel data are missing, shorter than the header says, or cannot be decoded.
         """
         array, metadata = super().get_data(data)
+        first = data[0] if isinstance(data, list) else data
+        if isinstance(first, pydicom.Dataset) and int(first.get("SamplesPerPixel") or 1) > 1:  # colour, channel last
+            metadata["original_channel_dim"], metadata["spatial_shape"] = -1, array.shape[:-1]
         return array, {key: metadata[key] for key in KEPT_METADATA if key in metadata}
 
     def _get_meta_dict(self, img: pydicom.Dataset) -> dict:

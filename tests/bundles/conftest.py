@@ -1,0 +1,46 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A classifier and an explainer that the bundle's own commands trained, once for all its tests."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from monai.utils import set_determinism
+
+from tests.bundles.bundle_runs import SMALL, Trained, command
+
+
+@pytest.fixture(scope="session")
+def trained(phantom_dir, tmp_path_factory) -> Trained:
+    """The three commands of the bundle, run one after the other on the phantom."""
+    folder = tmp_path_factory.mktemp("bundle")
+    folders = {"dataset_dir": phantom_dir, "model_dir": folder / "models", "output_dir": folder / "output"}
+    for run_id, config, options in (
+        ("training", "train_classifier", {"epochs": 1, "val_interval": 1}),
+        ("training", "train", {"epochs": 2, "val_interval": 2}),
+        ("evaluating", "evaluate", {"n_pictures": 2}),
+    ):
+        done = command(run_id, config, **SMALL, **folders, **options)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return Trained(**folders)
+
+
+@pytest.fixture(autouse=True)
+def undo_determinism():
+    """The configs seed the process that they run in; other tests must not notice."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(1)
+    yield
+    set_determinism(None)
+    torch.set_num_threads(threads)
+    torch.set_rng_state(state)
