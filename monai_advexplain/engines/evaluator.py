@@ -53,8 +53,9 @@ class ExplainerEvaluator(Evaluator):
         classifier: the classifier to explain; frozen as the trainer does it. None to explain without scores.
         decision: which decision of the classifier is explained.
         explainers: name -> explainer, evaluated beside the network's own map.
+        additional_metrics: computed only when there is a ``key_val_metric`` too (MONAI's Workflow ignores them else).
         inferer: network, image -> pair of generated images.
-        epoch_length, non_blocking, prepare_batch, postprocessing, key_val_metric, additional_metrics, metric_cmp_fn,
+        epoch_length, non_blocking, prepare_batch, postprocessing, key_val_metric, metric_cmp_fn,
             val_handlers, amp, mode, event_names, event_to_attr, decollate, to_kwargs, amp_kwargs:
             see ``monai.engines.SupervisedEvaluator``.
 

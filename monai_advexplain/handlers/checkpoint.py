@@ -52,8 +52,8 @@ class _AtomicDiskSaver(DiskSaver):
 class AtomicCheckpointSaver(CheckpointSaver):
     """``monai.handlers.CheckpointSaver`` that writes to a temporary file and renames it.
 
-    A process killed while it saves leaves the checkpoint before intact, and a run that diverges
-    (``FloatingPointError``) leaves the final checkpoint of an earlier run as it was.
+    A process killed while it saves leaves the checkpoint before intact, and a run that fails leaves the final
+    checkpoint of an earlier run as it was (the interval checkpoints are there to go on from).
 
     Args:
         save_dir: folder of the checkpoints.
@@ -80,10 +80,8 @@ class AtomicCheckpointSaver(CheckpointSaver):
         super().attach(engine)
 
     def exception_raised(self, engine: Engine, e: Exception) -> None:
-        """Save the final checkpoint of a run that was interrupted, not that of one that diverged."""
-        if isinstance(e, FloatingPointError):
-            raise e
-        super().exception_raised(engine, e)
+        """Save nothing: the final checkpoint of an earlier, complete run is worth more than this one's."""
+        raise e
 
 
 class Resume:

@@ -127,7 +127,8 @@ class TotalVariation:
     def __call__(self, step: ExplanationStep) -> Tensor:
         """Scalar loss of the step."""
         difference = step[self.first] - step[self.second]
-        return torch.stack([difference.diff(dim=axis).abs().mean() for axis in range(2, difference.ndim)], dim=0).sum()
+        axes = [axis for axis in range(2, difference.ndim) if difference.shape[axis] > 1]  # one slice has no neighbours
+        return torch.stack([difference.diff(dim=axis).abs().mean() for axis in axes]).sum()
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class ImageHead(nn.Module):
         """
         output = self.image(self.hidden(features))
         if self.residual:
-            if output.shape != image.shape:
+            if output.shape[2:] != image.shape[2:]:
                 output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
             output = image + output
         # Clipped for whoever looks at it, but not for the gradient: a pixel that left the range can come back.

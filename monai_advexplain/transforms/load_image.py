@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,10 @@ from monai_advexplain.transforms.radiograph_reader import KEPT_METADATA, Radiogr
 # MONAI says at every construction of a loader, twice, that this optional accelerator is not installed.
 warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader: nvImageCodec decoder plugin did not register")
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)
+
+# MONAI's DICOM reader keeps the files that it reads as its state, and pydicom switches global settings: loaders that
+# read in threads (CacheDataset with several workers) take turns.
+_READING = threading.Lock()
 
 DEEP_GREY_MODES = ("I", "I;16", "I;16B", "I;16L", "F")  # Pillow's names for grey of more than 8 bits
 
@@ -80,7 +85,8 @@ class LoadMedicalImage(LoadImage):
             if not Path(name).expanduser().exists():
                 raise FileNotFoundError(f"{name}: no such image file.")
         try:
-            loaded = super().__call__(filename, reader)
+            with _READING:
+                loaded = super().__call__(filename, reader)
         except Exception as error:  # every library behind the readers has its own kinds
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             reason = reason if f"{filename}" in reason else f"{filename}: cannot load the image: {reason}"

@@ -111,3 +111,10 @@ def test_cropped_hippocampus_volumes_load_with_their_affine(real_data):
     wanted = nibabel.load(folder / entry["image"])
     np.testing.assert_allclose(image.affine, wanted.affine)
     np.testing.assert_allclose(image[0].numpy(), wanted.get_fdata(), rtol=1e-6)
+
+
+def test_radiographs_cached_by_several_threads_equal_those_cached_by_one(real_data):
+    items = [{"image": item["image"]} for item in load_rsna(real_data / "chest_xray")["validation"]]
+    load = LoadMedicalImaged("image")
+    one, several = (CacheDataset(items, load, num_workers=n, progress=False) for n in (1, 4))
+    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(one, several, strict=True))
