@@ -23,7 +23,7 @@ from monai_advexplain.benchmark.table import metrics_table
 from monai_advexplain.data import write_chest_phantom
 
 # Enough for the method to show on 2 CPU cores in minutes; `quick` only proves that everything runs.
-FULL: dict[str, int] = {"n_images": 700, "size": 96, "classifier_epochs": 20, "explainer_epochs": 20}
+FULL: dict[str, int] = {"n_images": 1200, "size": 96, "classifier_epochs": 25, "explainer_epochs": 24}
 QUICK: dict[str, int] = {"n_images": 80, "size": 64, "classifier_epochs": 1, "explainer_epochs": 1}
 
 
@@ -59,8 +59,8 @@ def run_demo(output_dir: str | Path, bundle_root: str | Path, quick: bool = Fals
         "seed": seed,
     }
     steps: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("training the classifier", "train_classifier", {"epochs": plan["classifier_epochs"]}),
-        ("training both generators against it", "train", {"epochs": plan["explainer_epochs"]}),
+        ("training the classifier", "train_classifier", {"epochs": plan["classifier_epochs"], "noise": 0.15}),
+        ("training both generators against it", "train", {"epochs": plan["explainer_epochs"], "noise": 0.1}),
         ("evaluating on the test split", "evaluate", {}),
     )
     for step, config, extra in steps:

@@ -24,7 +24,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_advexplain"
-SMALL = {"image_size": [32, 32]}
+SMALL = {"image_size": [64, 64]}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def refused(trained, tmp_path):
         with pytest.raises(RuntimeError) as raised:
             run(
                 config,
-                **{"image_size": [32, 32], "epochs": 1, **options, **overrides},
+                **{"image_size": [64, 64], "epochs": 1, **options, **overrides},
                 dataset_dir=dataset_dir,
                 model_dir=models,
                 output_dir=tmp_path / "output",
@@ -123,9 +123,9 @@ def test_an_image_of_another_number_of_channels_is_named(refused, data):
 
 
 def test_an_image_size_that_the_network_cannot_take_is_refused_before_images_are_read(refused, tmp_path):
-    said = refused("train", tmp_path / "never looked for", image_size=[36, 32])
-    assert "image_size [36, 32]" in said
-    assert "every spatial size must be a multiple of 8; got shape [1, 1, 36, 32]" in said
+    said = refused("train", tmp_path / "never looked for", image_size=[72, 64])
+    assert "image_size [72, 64]" in said
+    assert "every spatial size must be a multiple of 32; got shape [1, 1, 72, 64]" in said
     assert not (tmp_path / "output").exists()
 
 
@@ -139,7 +139,7 @@ def test_a_network_of_more_channels_than_the_classifier_is_refused_before_images
             "network_def#generator#trunk#in_channels": 3,
         },
     )
-    assert "image_size [32, 32] with 3 channel(s) does not fit" in said
+    assert "image_size [64, 64] with 3 channel(s) does not fit" in said
     assert "to have 1 channels, but got 3 channels" in said
 
 
@@ -201,18 +201,18 @@ def test_evaluation_of_an_image_size_that_does_not_fit_leaves_no_metrics(trained
         run(
             "evaluate",
             "inference",
-            **{**trained.options, "image_size": [32, 30]},
+            **{**trained.options, "image_size": [64, 60]},
             dataset_dir=tmp_path / "gone",
             output_dir=tmp_path / "output",
         )
-    assert "got shape [1, 1, 32, 30]" in messages(raised.value)
+    assert "got shape [1, 1, 64, 60]" in messages(raised.value)
     assert not (tmp_path / "output").exists()
 
 
 def test_earlier_weights_survive_a_run_that_fails(trained, data, tmp_path):
     models = Path(shutil.copytree(trained.model_dir, tmp_path / "models"))
     before = {path.name: path.read_bytes() for path in models.iterdir()}
-    options = {"image_size": [32, 32], "epochs": 1, "dataset_dir": data, "model_dir": models}
+    options = {"image_size": [64, 64], "epochs": 1, "dataset_dir": data, "model_dir": models}
     with pytest.raises(RuntimeError) as raised:
         run("train", **options, output_dir=tmp_path / "output", learning_rate=1e30, batch_size=8)
     assert "is nan at epoch 1, iteration 2" in messages(raised.value)

@@ -71,7 +71,7 @@ def test_every_image_of_a_folder_gets_its_files_and_nothing_else_is_written(writ
 @pytest.mark.parametrize("name", NAMES)
 def test_maps_and_images_lie_where_the_source_lies(written, images, name):
     source = LoadMedicalImage()(images / name)
-    assert source.shape[1:] != (32, 32)
+    assert source.shape[1:] != (64, 64)
     for role in ROLES:
         file = nib.load(written / f"{name.split('.')[0]}_{role}.nii.gz")
         assert file.shape[:2] == tuple(source.shape[1:])
@@ -155,7 +155,7 @@ def test_explaining_a_tensor_does_not_change_it(explainer, images):
 
 
 def test_a_tensor_of_other_channels_is_refused(explainer):
-    with pytest.raises(ValueError, match=r"1 channel\(s\), shape \(batch, 1, ...\); got shape \[1, 3, 32, 32\]"):
+    with pytest.raises(ValueError, match=r"1 channel\(s\), shape \(batch, 1, ...\); got shape \[1, 3, 64, 64\]"):
         explainer(torch.rand(3, 40, 50))
 
 
