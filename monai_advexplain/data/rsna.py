@@ -75,12 +75,20 @@ def _read_labels(path: Path) -> dict[str, Item]:
     return items
 
 
+_SIZES = ("Rows", "Columns", "BitsAllocated")
+
+
 def _read_patient(path: Path) -> str:
-    """Read the header's PatientID, and nothing else; the file's own id where it is empty."""
+    """Read the header's PatientID; the file's own id where it is empty. A file that was cut short is found here."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID", *_SIZES])
     except Exception as error:
         raise ValueError(f"{path}: cannot read the DICOM header: {error}") from error
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and not syntax.is_compressed and all(header.get(name) for name in _SIZES):
+        wanted, found = math.prod(header[name].value for name in _SIZES) // 8, path.stat().st_size
+        if found < wanted:
+            raise ValueError(f"{path}: the file is truncated: {found} bytes found, its pixel data alone are {wanted}.")
     return str(header.get("PatientID") or "").strip() or path.stem
 
 

@@ -32,9 +32,11 @@ class ImageHead(nn.Module):
         hidden: channels between the two convolutions.
         residual: whether to add the prediction to the input.
         value_range: (low, high) of the images; outputs are clipped to it.
+        max_change: residuals stay within plus and minus this, in the image's units (a tanh): without a bound an
+            adversarial image can run away into black and white areas from which training does not come back.
 
     Raises:
-        ValueError: when ``value_range`` is empty.
+        ValueError: when ``value_range`` is empty or ``max_change`` is not positive.
     """
 
     def __init__(
@@ -45,12 +47,16 @@ class ImageHead(nn.Module):
         hidden: int = 16,
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
+        max_change: float = 1.0,
     ) -> None:
         super().__init__()
         low, high = (float(v) for v in value_range)
         if not low < high:
             raise ValueError(f"value_range must be (low, high) with low < high, got {tuple(value_range)}.")
         self.low, self.high, self.residual = low, high, residual
+        if not max_change > 0:
+            raise ValueError(f"max_change must be positive, got {max_change}.")
+        self.max_change = float(max_change)
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         convolution = Conv[Conv.CONV, spatial_dims]
         self.hidden = convolution(features, hidden, kernel_size=3, padding=1)
@@ -66,6 +72,7 @@ class ImageHead(nn.Module):
         """
         output = self.image(self.hidden(features))
         if self.residual:
+            output = self.max_change * torch.tanh(output / self.max_change)
             if output.shape[2:] != image.shape[2:]:
                 output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
             output = image + output
@@ -80,7 +87,7 @@ class TwoHeadGenerator(nn.Module):
         trunk: any module (B, C, *spatial) -> (B, features, *spatial): ``monai.networks.nets.UNet``, ``BasicUNet``,
             ``AttentionUnet``, ... with ``out_channels=features``.
         features: channels that the trunk returns.
-        spatial_dims, channels, hidden, residual, value_range: see :class:`ImageHead`.
+        spatial_dims, channels, hidden, residual, value_range, max_change: see :class:`ImageHead`.
         scale: the trunk sees the image this many times smaller along each axis (averaged), and the residuals are
             interpolated back: changes are smooth, and both training and explaining several times faster. 1 for the
             image's own grid, the only choice without ``residual``.
@@ -99,12 +106,13 @@ class TwoHeadGenerator(nn.Module):
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
+        max_change: float = 1.0,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
         self.trunk = trunk
-        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
-        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
@@ -118,7 +126,8 @@ class SeparateGenerators(nn.Module):
     Args:
         similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
         adversarial_trunk: trunk of the adversarial image; another instance.
-        features, spatial_dims, channels, hidden, residual, value_range, scale: see :class:`TwoHeadGenerator`.
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change: see
+            :class:`TwoHeadGenerator`.
 
     Raises:
         ValueError: when both trunks are one object, or for a wrong ``scale``.
@@ -135,6 +144,7 @@ class SeparateGenerators(nn.Module):
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
+        max_change: float = 1.0,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
@@ -144,8 +154,8 @@ class SeparateGenerators(nn.Module):
             )
         self.similar_trunk = similar_trunk
         self.adversarial_trunk = adversarial_trunk
-        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
-        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range)
+        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""

@@ -182,3 +182,12 @@ def test_labels_of_one_class_only_are_an_error(dataset):
     lines = (dataset / "stage_2_train_labels.csv").read_text().splitlines()[1:]
     with pytest.raises(ValueError, match="only label 1"):
         load_rsna(write_labels(dataset, *(line for line in lines if line.endswith(",1"))))
+
+
+def test_a_truncated_image_is_found_by_its_size_before_any_image_is_loaded(phantom_dir, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(phantom_dir, data)
+    broken = sorted((data / "stage_2_train_images").iterdir())[5]
+    broken.write_bytes(broken.read_bytes()[:2500])
+    with pytest.raises(ValueError, match=rf"{broken.name}: the file is truncated: 2500 bytes found, .* alone are \d+"):
+        load_rsna(data)
