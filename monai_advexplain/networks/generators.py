@@ -77,7 +77,7 @@ class ImageHead(nn.Module):
                 output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
             output = image + output
         # Clipped for whoever looks at it, but not for the gradient: a pixel that left the range can come back.
-        return output + (torch.clamp(output, self.low, self.high) - output).detach()
+        return torch.clamp(output, self.low, self.high).detach() + (output - output.detach())
 
 
 class TwoHeadGenerator(nn.Module):

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -70,14 +71,14 @@ def test_the_output_keeps_the_range_that_was_declared(dims, separate, residual, 
 
 
 @DIMS
-def test_a_head_adds_a_plain_3x3_and_1x1_convolution_to_the_image(dims):
+def test_a_head_adds_a_bounded_3x3_and_1x1_convolution_to_the_image(dims):
     head = ImageHead(dims, features=3, channels=2, hidden=5, value_range=(-100.0, 100.0))
     nn.init.normal_(head.image.weight)
     features, image = images(channels=3, dims=dims), images(channels=2, dims=dims, seed=1)
     convolve = (nn.functional.conv2d, nn.functional.conv3d)[dims - 2]
     hidden = convolve(features, head.hidden.weight, head.hidden.bias, padding=1)
     assert head.hidden.weight.shape == (5, 3, *[3] * dims)
-    expected = image + convolve(hidden, head.image.weight, head.image.bias)
+    expected = image + convolve(hidden, head.image.weight, head.image.bias).tanh()
     torch.testing.assert_close(head(features, image), expected)
 
 
@@ -170,7 +171,7 @@ def test_a_coarse_trunk_sees_the_averaged_image_and_its_residual_is_interpolated
     generator.trunk.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     nn.init.constant_(generator.similar.image.bias, 0.1)
     similar, _ = generator(image)
-    torch.testing.assert_close(similar, (image + 0.1).clamp(0, 1))
+    torch.testing.assert_close(similar, (image + np.tanh(0.1)).clamp(0, 1))
     assert seen[0].shape[2:] == tuple(size // 2 for size in image.shape[2:])
     corner = image[(..., *[slice(2)] * dims)].flatten(2).mean(dim=2)
     torch.testing.assert_close(seen[0][(..., *[0] * dims)], corner)
@@ -180,3 +181,33 @@ def test_a_coarse_trunk_sees_the_averaged_image_and_its_residual_is_interpolated
 def test_a_scale_that_cannot_be_is_refused_with_its_value(scale, residual):
     with pytest.raises(ValueError, match=f"scale must be 1 .* got {scale} with residual={residual}"):
         TwoHeadGenerator(trunk(), features=4, scale=scale, residual=residual)
+
+
+def test_a_residual_stays_within_the_largest_change_and_a_small_one_is_not_distorted():
+    head = ImageHead(2, features=1, hidden=1, max_change=0.3, value_range=(-9.0, 9.0))
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.fill_(1.0)
+        large = head(torch.full((1, 1, 4, 4), 50.0), torch.zeros(1, 1, 4, 4))
+        head.image.weight.fill_(0.0)
+        head.image.bias.fill_(0.001)
+        small = head(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+    torch.testing.assert_close(large, torch.full_like(large, 0.3))
+    torch.testing.assert_close(small, torch.full_like(small, 0.001), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("max_change", [0.0, -1.0])
+def test_a_largest_change_that_allows_none_is_refused_with_its_value(max_change):
+    with pytest.raises(ValueError, match=f"max_change must be positive, got {max_change}"):
+        ImageHead(2, features=1, max_change=max_change)
+
+
+def test_a_clipped_pixel_still_gets_a_gradient():
+    head = ImageHead(2, features=1, hidden=1)
+    with torch.no_grad():
+        head.image.bias.fill_(0.5)
+    output = head(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.9))
+    output.sum().backward()
+    assert (output == 1.0).all()
+    assert head.image.bias.grad is not None
+    assert head.image.bias.grad.item() > 0
