@@ -34,7 +34,7 @@ EXPLAINER: dict[str, Any] = {
     "expectation#affine#rotation": 10.0,
     "expectation#affine#translation": 0.05,
     "expectation#affine#scale": [0.9, 1.1],
-    "loss#weights#flip": 2.0,
+    "loss#weights#flip": 3.0,
     "loss#weights#similar_adversarial": 5.0,
     "loss#weights#variation": 3.0,
 }
