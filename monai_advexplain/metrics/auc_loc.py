@@ -18,6 +18,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from monai_advexplain.metrics._pixels import flat_pixels, kept_and_hits, score_dtype
+
 PARTIAL_MAX_SHARE = 0.2
 """Share of the image's pixels up to which the partial AUC_Loc is reported in this package."""
 
@@ -30,22 +32,6 @@ def _check_max_share(max_share: float) -> None:
 def _check_num_thresholds(num_thresholds: int | None) -> None:
     if num_thresholds is not None and num_thresholds < 2:
         raise ValueError(f"num_thresholds must be None or at least 2, got {num_thresholds}.")
-
-
-def _flat_pixels(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """The checked maps as floats and masks as integers, both (B, N), plain tensors."""
-    if maps.shape != masks.shape:
-        raise ValueError(f"maps and masks must have one shape, got {tuple(maps.shape)} and {tuple(masks.shape)}.")
-    if maps.ndim < 3 or maps.shape[1] != 1 or 0 in maps.shape[2:]:
-        raise ValueError(f"maps and masks must have shape (B, 1, *spatial) with pixels, got {tuple(maps.shape)}.")
-    maps, masks = maps.as_subclass(Tensor).flatten(1), masks.as_subclass(Tensor).flatten(1)
-    finite = torch.isfinite(maps)
-    if not finite.all():
-        raise ValueError(f"maps must be finite, got {int((~finite).sum())} values that are NaN or infinite.")
-    stray = masks[(masks != 0) & (masks != 1)]
-    if stray.numel():
-        raise ValueError(f"masks must hold 0 and 1 only, got {stray[0].item()} among {stray.numel()} other values.")
-    return maps.to(torch.promote_types(maps.dtype, torch.float32)), masks.long()
 
 
 def localisation_curve(maps: Tensor, masks: Tensor, num_thresholds: int | None = 101) -> tuple[Tensor, Tensor, Tensor]:
@@ -76,22 +62,16 @@ def localisation_curve(maps: Tensor, masks: Tensor, num_thresholds: int | None =
         Medical Image Classification", ICPR 2020, arXiv 2012.07332.
     """
     _check_num_thresholds(num_thresholds)
-    maps, masks = _flat_pixels(maps, masks)
+    maps, masks = flat_pixels(maps, masks)
     num_pixels = maps.shape[1]
-    unimportance, order = torch.sort(-maps, dim=1)
-    hits = masks.gather(1, order).cumsum(dim=1)
-
     if num_thresholds is None:
-        thresholds = unimportance
+        ranks = torch.arange(1, num_pixels + 1, device=maps.device)
     else:
         steps = torch.arange(num_thresholds, device=maps.device)
         ranks = (steps * num_pixels // (num_thresholds - 1)).clamp(min=1)
-        thresholds = unimportance[:, ranks - 1].contiguous()
-    kept = torch.searchsorted(unimportance, thresholds, right=True)
-
-    dtype = torch.float32 if maps.device.type == "mps" else torch.float64
-    true_positives = hits.gather(1, kept - 1).to(dtype)
-    return true_positives / kept, true_positives / hits[:, -1:], kept.to(dtype) / num_pixels
+    kept, hits = kept_and_hits(maps, masks, ranks)
+    true_positives = hits.to(score_dtype(maps.device))
+    return true_positives / kept, true_positives / masks.sum(dim=1, keepdim=True), kept.to(true_positives) / num_pixels
 
 
 def _area(curve: Iterable[Tensor], max_share: float) -> Tensor:

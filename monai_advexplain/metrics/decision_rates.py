@@ -25,7 +25,39 @@ def _agreement(decision: Tensor, other: Tensor, other_name: str) -> Tensor:
         raise ValueError(
             f"decision and {other_name} must have one length, got {tuple(decision.shape)} and {tuple(other.shape)}."
         )
-    return (decision == other).float().mean()
+    return decision == other
+
+
+def flipped(decision: Tensor, decision_adversarial: Tensor) -> Tensor:
+    """Of which images the adversarial image is decided the opposite way.
+
+    Args:
+        decision: the classifier's decision about each image, (B,), bool.
+        decision_adversarial: its decision about the adversarial image g_a(x), (B,), bool.
+
+    Returns:
+        (B,), bool, nothing averaged; true = good.
+
+    Raises:
+        ValueError: when a tensor is not bool, not one-dimensional, or the lengths differ.
+    """
+    return ~_agreement(decision, decision_adversarial, "decision_adversarial")
+
+
+def preserved(decision: Tensor, decision_similar: Tensor) -> Tensor:
+    """Of which images the similar image is decided the same way.
+
+    Args:
+        decision: the classifier's decision about each image, (B,), bool.
+        decision_similar: its decision about the similar image g_s(x), (B,), bool.
+
+    Returns:
+        (B,), bool, nothing averaged; true = good.
+
+    Raises:
+        ValueError: when a tensor is not bool, not one-dimensional, or the lengths differ.
+    """
+    return _agreement(decision, decision_similar, "decision_similar")
 
 
 def flip_rate(decision: Tensor, decision_adversarial: Tensor) -> Tensor:
@@ -41,7 +73,7 @@ def flip_rate(decision: Tensor, decision_adversarial: Tensor) -> Tensor:
     Raises:
         ValueError: when a tensor is not bool, not one-dimensional, or the lengths differ.
     """
-    return 1 - _agreement(decision, decision_adversarial, "decision_adversarial")
+    return flipped(decision, decision_adversarial).float().mean()
 
 
 def preservation_rate(decision: Tensor, decision_similar: Tensor) -> Tensor:
@@ -57,4 +89,4 @@ def preservation_rate(decision: Tensor, decision_similar: Tensor) -> Tensor:
     Raises:
         ValueError: when a tensor is not bool, not one-dimensional, or the lengths differ.
     """
-    return _agreement(decision, decision_similar, "decision_similar")
+    return preserved(decision, decision_similar).float().mean()

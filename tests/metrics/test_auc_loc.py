@@ -19,18 +19,9 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from monai_advexplain.metrics import PARTIAL_MAX_SHARE, auc_loc, localisation_curve, pooled_auc_loc
+from tests.metrics.cases import SIZES, random_case
 
-SIZES = [(13, 9), (7, 6, 5)]
 SEEDS = range(5)
-
-
-def random_case(seed: int, size: tuple[int, ...] = (13, 9), batch: int = 3, levels: int | None = None):
-    """Maps and masks that share some structure; with ``levels`` the maps have plateaus."""
-    generator = torch.Generator().manual_seed(seed)
-    masks = (torch.rand(batch, 1, *size, generator=generator) < 0.15).float()
-    masks.flatten(1)[:, 0] = 1
-    maps = torch.rand(batch, 1, *size, generator=generator) + 0.4 * masks
-    return (maps if levels is None else (maps * levels).floor() / levels), masks
 
 
 def reference_curve(image_map: np.ndarray, mask: np.ndarray, num_thresholds: int):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_advexplain.metrics import flip_rate, preservation_rate
+from monai_advexplain.metrics import flip_rate, flipped, preservation_rate, preserved
 
 DECISION = torch.tensor([True, True, False, False])
 
@@ -29,6 +29,12 @@ def test_preservation_rate_counts_equal_decisions():
     assert preservation_rate(DECISION, torch.tensor([False, True, True, True])).item() == 0.25
 
 
+def test_per_image_forms_name_the_images_that_the_rates_count():
+    other = torch.tensor([False, True, True, False])
+    assert flipped(DECISION, other).tolist() == [True, False, True, False]
+    assert preserved(DECISION, other).tolist() == [False, True, False, True]
+
+
 def test_identical_decisions_are_all_preserved_and_none_flipped():
     assert preservation_rate(DECISION, DECISION).item() == 1
     assert flip_rate(DECISION, DECISION).item() == 0
@@ -38,7 +44,7 @@ def test_no_images_give_nan():
     assert flip_rate(DECISION[:0], DECISION[:0]).isnan()
 
 
-@pytest.mark.parametrize("rate", [flip_rate, preservation_rate])
+@pytest.mark.parametrize("rate", [flip_rate, preservation_rate, flipped, preserved])
 def test_probabilities_columns_and_other_lengths_are_refused(rate):
     with pytest.raises(ValueError, match=r"decision must be a bool tensor.*torch.float32"):
         rate(DECISION.float(), DECISION)
