@@ -29,7 +29,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from monai_advexplain.decision import Decision
-from monai_advexplain.engines.keys import ExplainerKeys
 from monai_advexplain.inferers.pair_inferer import PairInferer
 from monai_advexplain.losses import Expectation, ExplainerLoss, ExplanationStep
 from monai_advexplain.networks.frozen import freeze
@@ -40,9 +39,9 @@ class JointExplainerTrainer(Trainer):
     ``monai.engines.SupervisedTrainer``.
 
     Every iteration leaves in ``engine.state.output``: ``image``, ``label`` (when the batch has one), ``similar``,
-    ``adversarial``, ``loss``, and every unweighted loss term as ``loss/<name>``. It fires the iteration events
-    FORWARD_COMPLETED, LOSS_COMPLETED, BACKWARD_COMPLETED and MODEL_COMPLETED. With ``amp`` it runs under autocast on
-    CUDA (with gradient scaling) and on the CPU (bfloat16).
+    ``adversarial`` and whatever else the network generates under its name, ``loss``, and every unweighted loss term as
+    ``loss/<name>``. It fires the iteration events FORWARD_COMPLETED, LOSS_COMPLETED, BACKWARD_COMPLETED and
+    MODEL_COMPLETED. With ``amp`` it runs under autocast on CUDA (with gradient scaling) and on the CPU (bfloat16).
 
     Args:
         device: where to run.
@@ -55,7 +54,7 @@ class JointExplainerTrainer(Trainer):
         loss_function: terms and weights.
         decision: which decision of the classifier is explained.
         expectation: random transformations of what the classifier sees of the generated images; None for none.
-        inferer: network, image -> pair of generated images.
+        inferer: network, image -> named tuple of generated images, ``similar`` and ``adversarial`` among them.
         accumulation_steps: mini-batches over which gradients are accumulated; the rest of an epoch is not discarded.
         epoch_length, non_blocking, prepare_batch, postprocessing, key_train_metric, additional_metrics, metric_cmp_fn,
             train_handlers, amp, event_names, event_to_attr, decollate, optim_set_to_none, to_kwargs, amp_kwargs:
@@ -164,9 +163,10 @@ class JointExplainerTrainer(Trainer):
 
         with torch.autocast(self.state.device.type, enabled=self.amp, **self.amp_kwargs):
             pair = self.inferer(plain, self.network)
-            output |= {ExplainerKeys.SIMILAR: pair.similar, ExplainerKeys.ADVERSARIAL: pair.adversarial}
+            generated = pair._asdict()
+            output |= generated
             self.fire_event(IterationEvents.FORWARD_COMPLETED)
-            terms = self.loss_function(self._step(plain, pair.similar, pair.adversarial))
+            terms = self.loss_function(self._step(plain, generated))
             for name, value in terms.items():
                 if not torch.isfinite(value):
                     raise FloatingPointError(
@@ -187,13 +187,14 @@ class JointExplainerTrainer(Trainer):
         self.fire_event(IterationEvents.MODEL_COMPLETED)
         return self.state.output
 
-    def _step(self, image: Tensor, similar: Tensor, adversarial: Tensor) -> ExplanationStep:
+    def _step(self, image: Tensor, generated: dict[str, Tensor]) -> ExplanationStep:
         with torch.no_grad():
-            target = self.decision.target(self.classifier(image))
-        draw = self.expectation.draw(similar)
+            output = self.classifier(image)
+        draw = self.expectation.draw(image)
 
         def critic(images: Tensor) -> Tensor:
             return self.decision.margin(self.classifier(draw(images))).reshape(-1, len(images))
 
-        images = {"image": image, "similar": similar, "adversarial": adversarial}
-        return ExplanationStep(images, target, critic)
+        return ExplanationStep(
+            {"image": image, **generated}, self.decision.target(output), critic, self.decision.margin(output)
+        )

@@ -14,16 +14,26 @@
 from monai_advexplain.losses.expectation import Expectation
 from monai_advexplain.losses.recipes import RECIPES, ExplainerLoss, Weighted
 from monai_advexplain.losses.step import ExplanationStep
-from monai_advexplain.losses.terms import DecisionFlip, DecisionPreservation, Distance, Sparsity, TotalVariation
+from monai_advexplain.losses.terms import (
+    Area,
+    DecisionFlip,
+    DecisionPreservation,
+    Distance,
+    MarginEstimate,
+    Sparsity,
+    TotalVariation,
+)
 
 __all__ = [
     "RECIPES",
+    "Area",
     "DecisionFlip",
     "DecisionPreservation",
     "Distance",
     "Expectation",
     "ExplainerLoss",
     "ExplanationStep",
+    "MarginEstimate",
     "Sparsity",
     "TotalVariation",
     "Weighted",

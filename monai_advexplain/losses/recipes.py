@@ -19,7 +19,15 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from monai_advexplain.losses.step import ExplanationStep
-from monai_advexplain.losses.terms import DecisionFlip, DecisionPreservation, Distance, Sparsity, TotalVariation
+from monai_advexplain.losses.terms import (
+    Area,
+    DecisionFlip,
+    DecisionPreservation,
+    Distance,
+    MarginEstimate,
+    Sparsity,
+    TotalVariation,
+)
 
 Term = Callable[[ExplanationStep], Tensor]
 
@@ -49,7 +57,18 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "variation": Weighted(5.0, TotalVariation("image", "adversarial")),
         "sparsity": Weighted(0.0, Sparsity("image", "adversarial")),
     },
+    # Dabkowski and Gal, NeurIPS 2017 (arXiv 1705.07857): a small smooth mask that holds all the evidence.
+    "mask_generator": {
+        "preservation": Weighted(1.0, DecisionPreservation("similar")),
+        "flip": Weighted(1.0, DecisionFlip("adversarial")),
+        "area": Weighted(1.0, Area("mask")),
+        "variation": Weighted(1.0, TotalVariation("mask", None)),
+    },
 }
+
+
+# The same for a network whose gate chooses between two adversarial heads (GatedGenerator).
+RECIPES["gated"] = RECIPES["similar_adversarial"] | {"estimate": Weighted(1.0, MarginEstimate())}
 
 
 class ExplainerLoss(nn.Module):

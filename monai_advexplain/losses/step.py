@@ -22,15 +22,24 @@ class ExplanationStep:
     """What a loss term may look at: images by name, the classifier's margins about them, the decision to explain.
 
     Args:
-        images: name -> (B, C, *spatial); ``image`` is the input, ``similar`` and ``adversarial`` are generated.
+        images: name -> (B, C, *spatial); ``image`` is the input, ``similar``, ``adversarial`` and whatever else there
+            is, such as ``mask`` (B, 1, *spatial), are generated.
         target: (B,), in [0, 1], the classifier's decision about the input.
         critic: images (B, C, *spatial) -> margins (K, B), differentiable: signed distance to the decision's boundary in
             logit units, K draws of a random transformation (K = 1 for none). Asked at most once for each name.
+        image_margin: (B,), the classifier's margin about the untouched input, detached; for terms that estimate it.
     """
 
-    def __init__(self, images: Mapping[str, Tensor], target: Tensor, critic: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self,
+        images: Mapping[str, Tensor],
+        target: Tensor,
+        critic: Callable[[Tensor], Tensor],
+        image_margin: Tensor | None = None,
+    ) -> None:
         self.images = dict(images)
         self.target = target
+        self.image_margin = image_margin
         self._critic = critic
         self._margins: dict[str, Tensor] = {}
 

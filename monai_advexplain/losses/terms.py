@@ -118,15 +118,15 @@ class TotalVariation:
 
     Args:
         first: name of the one image.
-        second: name of the other.
+        second: name of the other; None when d is the first image itself.
     """
 
     first: str = "similar"
-    second: str = "adversarial"
+    second: str | None = "adversarial"
 
     def __call__(self, step: ExplanationStep) -> Tensor:
         """Scalar loss of the step."""
-        difference = step[self.first] - step[self.second]
+        difference = step[self.first] if self.second is None else step[self.first] - step[self.second]
         axes = [axis for axis in range(2, difference.ndim) if difference.shape[axis] > 1]  # one slice has no neighbours
         return torch.stack([difference.diff(dim=axis).abs().mean() for axis in axes]).sum()
 
@@ -149,6 +149,42 @@ class Sparsity:
         """Scalar loss of the step."""
         squared = (step[self.first] - step[self.second]).square()
         return (squared / (squared + self.scale**2)).mean()
+
+
+@dataclass(frozen=True)
+class MarginEstimate:
+    """A gate's estimate e of the classifier's margin about the image is right: Huber loss of e - m(x).
+
+    Args:
+        estimate: name of the estimate (B,) among what the network generates.
+    """
+
+    estimate: str = "estimate"
+
+    def __call__(self, step: ExplanationStep) -> Tensor:
+        """Scalar loss of the step.
+
+        Raises:
+            ValueError: when the step does not know the classifier's margin about its images.
+        """
+        if step.image_margin is None:
+            raise ValueError("this step has no image_margin, which MarginEstimate compares with.")
+        return F.smooth_l1_loss(step[self.estimate].float(), step.image_margin.float())
+
+
+@dataclass(frozen=True)
+class Area:
+    """A mask m in [0, 1] is small: mean of m.
+
+    Args:
+        image: name of the mask.
+    """
+
+    image: str = "mask"
+
+    def __call__(self, step: ExplanationStep) -> Tensor:
+        """Scalar loss of the step."""
+        return step[self.image].mean()
 
 
 def _check(argument: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -11,14 +11,24 @@
 
 """Networks: generators on MONAI's nets, and the module that explains with them."""
 
+from monai_advexplain.networks.blur import Blur
 from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
 from monai_advexplain.networks.frozen import freeze, load_classifier, load_weights
+from monai_advexplain.networks.gated import GatedExplainerNet, GatedGenerator, GatedPair
 from monai_advexplain.networks.generators import ImageHead, SeparateGenerators, TwoHeadGenerator
+from monai_advexplain.networks.mask_generator import MaskedPair, MaskExplainerNet, MaskGenerator
 
 __all__ = [
+    "Blur",
     "ExplainerNet",
+    "GatedExplainerNet",
+    "GatedGenerator",
+    "GatedPair",
     "GeneratedPair",
     "ImageHead",
+    "MaskExplainerNet",
+    "MaskGenerator",
+    "MaskedPair",
     "SeparateGenerators",
     "TwoHeadGenerator",
     "freeze",

@@ -34,7 +34,8 @@ from monai_advexplain import (
     JointExplainerTrainer,
 )
 from monai_advexplain.handlers import AtomicCheckpointSaver, decision_metrics, loss_terms
-from monai_advexplain.losses import Distance
+from monai_advexplain.losses import RECIPES, Distance
+from monai_advexplain.networks import MaskExplainerNet, MaskGenerator
 from monai_advexplain.transforms.random_affine import AffineRange
 from tests.small import (
     classifier,
@@ -42,6 +43,7 @@ from tests.small import (
     images,
     snapshot,
     trained_looking,
+    trunk,
 )
 
 TERMS = {"loss", "loss/preservation", "loss/flip", "loss/image_similar", "loss/similar_adversarial", "loss/variation"}
@@ -140,6 +142,20 @@ def test_the_output_holds_image_pair_and_every_term_and_the_total_is_their_weigh
     weights = {name: weighted.weight for name, weighted in trainer.loss_function.terms.items()}
     expected = sum(weight * float(output[f"loss/{name}"]) for name, weight in weights.items())
     assert output["loss"].item() == pytest.approx(expected)
+
+
+def test_whatever_else_the_network_generates_reaches_the_loss_terms_and_the_output_by_its_name():
+    generator = MaskGenerator(trunk(), features=4, hidden=4)
+    net = MaskExplainerNet(generator, size_divisor=2)
+    data = batches(1)
+    with torch.no_grad():
+        mask = net.train().generate(data[0]["image"]).mask
+    trainer = trainer_of(data, net, loss=ExplainerLoss("mask_generator"), decollate=False)
+    trainer.run()
+    terms = {f"loss/{name}" for name in RECIPES["mask_generator"]}
+    assert set(trainer.state.output) == {"image", "similar", "adversarial", "mask", "loss"} | terms
+    assert torch.equal(trainer.state.output["mask"], mask)
+    torch.testing.assert_close(trainer.state.output["loss/area"], mask.mean())
 
 
 def after_training(data, steps, loader_epochs=1):

@@ -33,8 +33,9 @@ class CountingCritic:
 
 def make_step():
     critic = CountingCritic()
-    named = {name: images(seed=seed) for seed, name in enumerate(("image", "similar", "adversarial"))}
-    return ExplanationStep(named, torch.tensor([1.0, 0.0]), critic), critic
+    named = {name: images(seed=seed) for seed, name in enumerate(("image", "similar", "adversarial", "mask"))}
+    named["estimate"] = torch.tensor([0.5, -2.0])
+    return ExplanationStep(named, torch.tensor([1.0, 0.0]), critic, torch.tensor([1.5, 0.5])), critic
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -103,7 +104,10 @@ def test_terms_without_a_recipe_are_all_there_is():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"recipe": "syce"}, r"recipe must be one of \['naive', 'similar_adversarial'\] or None, got 'syce'"),
+        (
+            {"recipe": "syce"},
+            r"recipe must be one of \['gated', 'mask_generator', 'naive', 'similar_adversarial'\] or None, got 'syce'",
+        ),
         ({"weights": {"flipp": 1.0}}, r"unknown terms \['flipp'\]; the terms are .*'flip'"),
         ({"recipe": "naive", "weights": {"preservation": 1.0}}, r"unknown terms \['preservation'\]"),
         ({"terms": {"new": Distance("image", "similar")}}, "the term 'new' has no weight; add it to weights"),

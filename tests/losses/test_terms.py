@@ -20,10 +20,12 @@ import pytest
 import torch
 
 from monai_advexplain.losses import (
+    Area,
     DecisionFlip,
     DecisionPreservation,
     Distance,
     ExplanationStep,
+    MarginEstimate,
     Sparsity,
     TotalVariation,
 )
@@ -99,10 +101,10 @@ def test_distances_equal_plain_means(dims, pair):
 
 
 @DIMS
-@pytest.mark.parametrize("pair", [("similar", "adversarial"), ("image", "adversarial")])
+@pytest.mark.parametrize("pair", [("similar", "adversarial"), ("image", "adversarial"), ("image", None)])
 def test_total_variation_equals_a_plain_walk_over_neighbours(dims, pair):
     step = step_of(dims)
-    difference = (step[pair[0]] - step[pair[1]]).numpy()
+    difference = step[pair[0]].numpy() - (step[pair[1]].numpy() if pair[1] else 0)
     expected = 0.0
     for axis in range(dims):
         jumps = []
@@ -159,3 +161,19 @@ def test_the_gradient_of_two_equal_images_is_finite(dims, term):
 def test_an_unknown_form_or_norm_is_refused_with_the_known_ones(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@DIMS
+def test_the_area_of_a_mask_is_the_share_that_it_covers(dims):
+    step = step_of(dims)
+    torch.testing.assert_close(Area("similar")(step), torch.tensor(step["similar"].numpy().mean()))
+    half = torch.zeros(2, 1, *[4] * dims)
+    half[:, :, :2] = 1
+    assert Area()(ExplanationStep({"mask": half}, torch.ones(2), lambda x: x)) == 0.5
+
+
+def test_a_margin_estimate_costs_its_huber_distance_to_the_classifiers_margin():
+    estimate, margin = torch.tensor([0.5, -2.0, 3.0]), torch.tensor([0.0, 1.0, 3.0])
+    step = ExplanationStep({"estimate": estimate}, torch.ones(3), lambda shown: shown, margin)
+    # 0.5^2 / 2 within one logit, |-3| - 1/2 beyond
+    assert MarginEstimate()(step).item() == pytest.approx((0.125 + 2.5 + 0.0) / 3)

@@ -1,0 +1,107 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A generator that knows what the classifier decides: an adversarial head for each decision and a gate between."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from monai_advexplain.networks.explainer_net import ExplainerNet
+from monai_advexplain.networks.generators import ImageHead, _checked_scale, _coarser
+
+
+class GatedPair(NamedTuple):
+    """The two generated images, each (B, C, *spatial), and the gate's estimate of the classifier's margin (B,)."""
+
+    similar: Tensor
+    adversarial: Tensor
+    estimate: Tensor
+
+
+class GatedGenerator(nn.Module):
+    """A trunk, a similar head, and an adversarial head for each of the two decisions; a gate chooses between them.
+
+    To turn a decision one must know it. A generator that has to find it out from the gradient of the flip alone
+    misjudges images near the boundary and pushes them further from it. The gate learns it directly: it is trained to
+    give the classifier's margin (loss term ``estimate``), so that the classifier is still not needed to explain an
+    image. One adversarial generator for each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share
+    the trunk.
+
+    Args:
+        trunk: any module (B, C, *spatial) -> (B, features, *spatial), see
+            :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+        gate: module (B, C, *spatial) -> (B, 1), a margin in logit units: a small classification network. A frozen copy
+            of the classifier itself is a gate that never errs, at the price of its forward pass.
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change: see
+            :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+
+    Raises:
+        ValueError: for a wrong ``scale``.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        gate: nn.Module,
+        features: int,
+        spatial_dims: int = 2,
+        channels: int = 1,
+        hidden: int = 16,
+        residual: bool = True,
+        value_range: tuple[float, float] = (0.0, 1.0),
+        scale: int = 1,
+        max_change: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.scale = _checked_scale(scale, residual)
+        self.trunk = trunk
+        self.gate = gate
+        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        self.to_no = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        self.to_yes = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""
+        features = self.trunk(_coarser(image, self.scale))
+        estimate = self.gate(image).flatten()
+        yes = (estimate > 0).reshape([-1] + [1] * (image.dim() - 1))
+        adversarial = torch.where(yes, self.to_no(features, image), self.to_yes(features, image))
+        return self.similar(features, image), adversarial, estimate
+
+
+class GatedExplainerNet(ExplainerNet):
+    """The :class:`~monai_advexplain.networks.ExplainerNet` of a :class:`GatedGenerator`; the map is the same.
+
+    Args:
+        generator: a :class:`GatedGenerator`.
+        channels, spatial_dims, size_divisor, rule: see :class:`~monai_advexplain.networks.ExplainerNet`.
+    """
+
+    @torch.jit.export
+    def generate(self, image: Tensor) -> GatedPair:  # type: ignore[override]
+        """The similar and the adversarial image of ``image`` (B, C, *spatial), and the estimated margin."""
+        self._check(image)
+        similar, adversarial, estimate = self.generator(image)
+        return GatedPair(similar, adversarial, estimate)
+
+    @torch.jit.export
+    def explain(self, image: Tensor, pair: GatedPair) -> Tensor:  # type: ignore[override]
+        """The explanation map (B, 1, *spatial) of images already generated: absolute change, mean over channels."""
+        reference = image if self.naive else pair.similar
+        return torch.abs(reference - pair.adversarial).mean(dim=1, keepdim=True)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The explanation map (B, 1, *spatial) of ``image`` (B, C, *spatial), high = important, non negative."""
+        return self.explain(image, self.generate(image))

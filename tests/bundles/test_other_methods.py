@@ -1,0 +1,89 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Configs laid over ``train.json``: other methods than the proposed one, trained by the same command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from monai_advexplain.losses.recipes import RECIPES
+from monai_advexplain.networks import load_weights
+from tests.bundles.bundle_runs import BUNDLE, SMALL, command
+
+CONFIGS = BUNDLE / "configs"
+METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive"])
+
+
+def files(method):
+    """The config files of a method, as one option of MONAI's command."""
+    return str([str(CONFIGS / f"{name}.json") for name in ("train", f"train_{method}")])
+
+
+def parser_of(method):
+    """The merged config, not yet parsed."""
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / f"{name}.json") for name in ("train", f"train_{method}")])
+    return parser
+
+
+@METHODS
+def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_nothing_of_it(method, trained, tmp_path):
+    shutil.copytree(trained.model_dir, tmp_path / "models")
+    done = command(
+        "training",
+        "train",
+        **SMALL,
+        **{"loss#weights#flip": 3},
+        config_file=files(method),
+        dataset_dir=trained.dataset_dir,
+        model_dir=tmp_path / "models",
+        output_dir=tmp_path / "output",
+        epochs=1,
+        val_interval=1,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert (tmp_path / "models" / "model.pt").read_bytes() == (trained.model_dir / "model.pt").read_bytes()
+    assert [path.name for path in (tmp_path / "output").iterdir()] == [f"train_{method}"]
+    output = tmp_path / "output" / f"train_{method}"
+    assert {path.name for path in output.iterdir()} == {"checkpoint_epoch=1.pt", "pictures", "tensorboard"}
+    assert (output / "pictures" / "epoch_001.png").is_file()
+    scalars = EventAccumulator(str(output / "tensorboard")).Reload().Tags()["scalars"]
+    used = {f"loss/{name}" for name, weighted in RECIPES[method].items() if weighted.weight}
+    assert {name for name in scalars if name.startswith("loss/")} == used
+
+    network = parser_of(method).get_parsed_content("network_def")
+    image = torch.rand(2, 1, 64, 64)
+    load_weights(tmp_path / "models" / f"{method}.pt", network).eval()
+    pair = network.generate(image)
+    wanted = pair.mask if method == "mask_generator" else (image - pair.adversarial).abs()
+    assert torch.equal(network(image), wanted)
+
+
+def test_the_mask_generator_has_the_trunk_of_the_proposed_method():
+    proposed, mask = (json.loads((CONFIGS / f"{name}.json").read_text()) for name in ("train", "train_mask_generator"))
+    proposed, mask = proposed["network_def"]["generator"], mask["network_def#generator"]
+    for entry in ("trunk", "features", "spatial_dims", "scale"):
+        assert mask[entry] == proposed[entry]
+
+
+@METHODS
+def test_every_loss_weight_of_the_method_can_be_overridden(method):
+    for name in RECIPES[method]:
+        parser = parser_of(method)
+        parser[f"loss#weights#{name}"] = 7
+        assert parser.get_parsed_content("loss").terms[name].weight == 7.0
