@@ -49,6 +49,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "image_adversarial": Weighted(0.0, Distance("image", "adversarial", "l1+l2")),
         "variation": Weighted(5.0, TotalVariation("similar", "adversarial")),
         "sparsity": Weighted(0.0, Sparsity("similar", "adversarial")),
+        "estimate": Weighted(0.0, MarginEstimate()),  # for a GatedGenerator
     },
     # The paper's baseline |x - g_a(x)|: the adversarial image alone.
     "naive": {
@@ -56,6 +57,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "image_adversarial": Weighted(5.0, Distance("image", "adversarial", "l1+l2")),
         "variation": Weighted(5.0, TotalVariation("image", "adversarial")),
         "sparsity": Weighted(0.0, Sparsity("image", "adversarial")),
+        "estimate": Weighted(0.0, MarginEstimate()),
     },
     # Dabkowski and Gal, NeurIPS 2017 (arXiv 1705.07857): a small smooth mask that holds all the evidence.
     "mask_generator": {
@@ -65,10 +67,6 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "variation": Weighted(1.0, TotalVariation("mask", None)),
     },
 }
-
-
-# The same for a network whose gate chooses between two adversarial heads (GatedGenerator).
-RECIPES["gated"] = RECIPES["similar_adversarial"] | {"estimate": Weighted(1.0, MarginEstimate())}
 
 
 class ExplainerLoss(nn.Module):

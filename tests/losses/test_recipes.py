@@ -106,7 +106,7 @@ def test_terms_without_a_recipe_are_all_there_is():
     [
         (
             {"recipe": "syce"},
-            r"recipe must be one of \['gated', 'mask_generator', 'naive', 'similar_adversarial'\] or None, got 'syce'",
+            r"recipe must be one of \['mask_generator', 'naive', 'similar_adversarial'\] or None, got 'syce'",
         ),
         ({"weights": {"flipp": 1.0}}, r"unknown terms \['flipp'\]; the terms are .*'flip'"),
         ({"recipe": "naive", "weights": {"preservation": 1.0}}, r"unknown terms \['preservation'\]"),
@@ -122,5 +122,5 @@ def test_what_does_not_fit_together_is_refused_by_name(arguments, message):
 
 def test_a_term_on_an_image_that_is_not_there_names_those_that_are():
     step, _ = make_step()
-    with pytest.raises(KeyError, match=r"no image named 'cycle' in this step, there are: \['adversarial', 'image'"):
+    with pytest.raises(KeyError, match=r"no image named 'cycle' in this step, there are: \['adversarial', 'estimate'"):
         Distance("image", "cycle")(step)

@@ -92,7 +92,7 @@ def step_of(net, image, asked):
 
 def test_the_gate_learns_from_its_own_term_only():
     net, image, asked = gated_net(), dark_and_bright(2), classifier()
-    loss = ExplainerLoss("gated")
+    loss = ExplainerLoss(weights={"estimate": 1.0})
     values = loss(step_of(net, image, asked))
     (values["flip"] + values["preservation"] + values["similar_adversarial"]).backward()
     assert net.generator.gate.gain.grad is None
@@ -103,7 +103,7 @@ def test_the_gate_learns_from_its_own_term_only():
 def test_training_the_gate_brings_its_estimate_to_the_classifiers_margin():
     asked = classifier()
     net = gated_net(gate=classifier(seed=1))
-    loss, image = ExplainerLoss("gated"), images(8)
+    loss, image = ExplainerLoss(weights={"estimate": 1.0}), images(8)
     with torch.no_grad():
         margin = Decision().margin(asked(image))
     optimizer = torch.optim.Adam(net.generator.gate.parameters(), 0.02)
@@ -132,6 +132,6 @@ def test_an_estimate_without_the_classifiers_margin_is_refused():
     net, image = gated_net(), images(2)
     step = ExplanationStep({"image": image, **net.generate(image)._asdict()}, torch.ones(2), lambda shown: shown.mean())
     with pytest.raises(ValueError, match="image_margin"):
-        ExplainerLoss(None, terms={"estimate": ExplainerLoss("gated").terms["estimate"].term}, weights={"estimate": 1})(
+        ExplainerLoss(None, terms={"estimate": ExplainerLoss(weights={"estimate": 1.0}).terms["estimate"].term}, weights={"estimate": 1})(
             step
         )
