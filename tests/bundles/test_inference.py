@@ -171,7 +171,7 @@ def test_missing_weights_are_named(trained, tmp_path, missing):
 
 
 def test_weights_that_do_not_fit_are_named(trained):
-    with pytest.raises(ValueError, match=r"the weights in .*classifier\.pt do not fit ExplainerNet: missing"):
+    with pytest.raises(ValueError, match=r"the weights in .*classifier\.pt do not fit GatedExplainerNet: missing"):
         monai_advexplain.load(BUNDLE, **trained.options, model_path=str(trained.model_dir / "classifier.pt"))
 
 

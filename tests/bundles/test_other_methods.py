@@ -63,7 +63,8 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
     assert {path.name for path in output.iterdir()} == {"checkpoint_epoch=1.pt", "pictures", "tensorboard"}
     assert (output / "pictures" / "epoch_001.png").is_file()
     scalars = EventAccumulator(str(output / "tensorboard")).Reload().Tags()["scalars"]
-    used = {f"loss/{name}" for name, weighted in RECIPES[method].items() if weighted.weight}
+    weights = {name: one.weight for name, one in RECIPES[method].items()} | parser_of(method)["loss#weights"]
+    used = {f"loss/{name}" for name, weight in weights.items() if weight}
     assert {name for name in scalars if name.startswith("loss/")} == used
 
     network = parser_of(method).get_parsed_content("network_def")
