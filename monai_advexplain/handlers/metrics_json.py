@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines import Workflow
@@ -74,7 +75,7 @@ class MetricsJson:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, (torch.Tensor, np.ndarray, np.generic)):  # scikit-learn's metrics are NumPy scalars
         value = value.tolist()
     if isinstance(value, list):
         return [_plain(one) for one in value]

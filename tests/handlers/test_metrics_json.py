@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
@@ -57,11 +58,13 @@ def test_what_is_not_finite_is_null_in_numbers_and_in_tensors(tmp_path):
         "infinite": float("-inf"),
         "scalar": torch.tensor(float("nan")),
         "list": torch.tensor([0.5, float("nan"), float("inf")]),
+        "numpy": np.float32(0.5),
         "count": torch.tensor(3),
     }
     result = run(tmp_path / "metrics.json", metrics, [[{}]])
     assert result == {
         "n_images": 1,
+        "numpy": 0.5,
         "nan": None,
         "infinite": None,
         "scalar": None,
