@@ -12,8 +12,38 @@
 """Explanation methods behind one contract: ``explainer(images) -> maps``."""
 
 from monai_advexplain.explainers.base import Explainer
-from monai_advexplain.explainers.generated import NaiveExplainer, ProposedExplainer
+from monai_advexplain.explainers.bbmp import BBMPExplainer
+from monai_advexplain.explainers.cam import GradCAMExplainer, GradCAMPlusPlusExplainer
+from monai_advexplain.explainers.controls import CentreGaussianExplainer, EdgeExplainer, IntensityExplainer
+from monai_advexplain.explainers.errors import UnsupportedClassifierError
+from monai_advexplain.explainers.generated import NaiveExplainer, ProposedExplainer, SimilarResidualExplainer
+from monai_advexplain.explainers.geometric_averaging import GeometricAveraging
 from monai_advexplain.explainers.gradient import GradientExplainer
+from monai_advexplain.explainers.integrated_gradients import IntegratedGradientsExplainer
+from monai_advexplain.explainers.mask_generator import MaskGeneratorExplainer
+from monai_advexplain.explainers.occlusion import OcclusionExplainer
 from monai_advexplain.explainers.random_map import RandomExplainer
+from monai_advexplain.explainers.rise import RISEExplainer
+from monai_advexplain.explainers.smooth_grad import SmoothGradExplainer
 
-__all__ = ["Explainer", "GradientExplainer", "NaiveExplainer", "ProposedExplainer", "RandomExplainer"]
+__all__ = [
+    "BBMPExplainer",
+    "CentreGaussianExplainer",
+    "EdgeExplainer",
+    "Explainer",
+    "GeometricAveraging",
+    "GradCAMExplainer",
+    "GradCAMPlusPlusExplainer",
+    "GradientExplainer",
+    "IntegratedGradientsExplainer",
+    "IntensityExplainer",
+    "MaskGeneratorExplainer",
+    "NaiveExplainer",
+    "OcclusionExplainer",
+    "ProposedExplainer",
+    "RISEExplainer",
+    "RandomExplainer",
+    "SimilarResidualExplainer",
+    "SmoothGradExplainer",
+    "UnsupportedClassifierError",
+]

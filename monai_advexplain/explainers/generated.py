@@ -9,15 +9,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Explanations from generated images: the proposed map and the naive one."""
+"""Explanations from generated images: the proposed map, the naive one, and the residual of the similar image."""
 
 from __future__ import annotations
 
 import torch
+from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from monai_advexplain.explainers.base import Explainer
-from monai_advexplain.networks.explainer_net import ExplainerNet
+from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
+from monai_advexplain.networks.frozen import evaluating
 
 
 class ProposedExplainer(Explainer):
@@ -33,10 +35,21 @@ class ProposedExplainer(Explainer):
         super().__init__(network)
 
     @torch.no_grad()
+    def generate(self, images: Tensor) -> GeneratedPair:
+        """The similar and the adversarial image of ``images``, each (B, C, *spatial), float32.
+
+        As in an explanation, ``images`` and the network stay as they are, and the network runs in eval mode.
+        """
+        plain: Tensor = convert_to_tensor(images, track_meta=False)
+        with evaluating(self.network):
+            pair = self.network.generate(plain.detach().clone().float())
+        return GeneratedPair(pair.similar, pair.adversarial)
+
+    @torch.no_grad()
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
-        similar, adversarial = self.network.generate(images)
-        return (similar - adversarial).abs().mean(dim=1, keepdim=True)
+        pair = self.network.generate(images)
+        return (pair.similar - pair.adversarial).abs().mean(dim=1, keepdim=True)
 
 
 class NaiveExplainer(ProposedExplainer):
@@ -50,3 +63,16 @@ class NaiveExplainer(ProposedExplainer):
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
         return (images - self.network.generate(images).adversarial).abs().mean(dim=1, keepdim=True)
+
+
+class SimilarResidualExplainer(ProposedExplainer):
+    """``|x - g_s(x)|``, mean over channels: the reconstruction errors alone, a control.
+
+    Args:
+        network: a trained :class:`~monai_advexplain.networks.ExplainerNet`.
+    """
+
+    @torch.no_grad()
+    def explain(self, images: Tensor) -> Tensor:
+        """Maps of ``images``, see :class:`Explainer`."""
+        return (images - self.network.generate(images).similar).abs().mean(dim=1, keepdim=True)

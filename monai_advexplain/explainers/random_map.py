@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ from monai_advexplain.explainers.base import Explainer
 
 
 class RandomExplainer(Explainer):
-    """Uniform noise in [0, 1), another one for each image, the same for the same seed and order of images.
+    """Uniform noise in [0, 1), drawn from the seed and the image's values: the same for an image in any batch.
 
     Args:
         seed: seed of the noise.
@@ -28,9 +30,13 @@ class RandomExplainer(Explainer):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(None)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
 
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
-        shape = (images.shape[0], 1, *images.shape[2:])
-        return torch.rand(shape, generator=self.generator).to(images.device)
+        return torch.stack([self._noise(image) for image in images.cpu()]).to(images.device)
+
+    def _noise(self, image: Tensor) -> Tensor:
+        """(1, *spatial)."""
+        seed = zlib.crc32(image.contiguous().numpy().data, self.seed)
+        return torch.rand(1, *image.shape[1:], generator=torch.Generator().manual_seed(seed))

@@ -13,42 +13,26 @@
 
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 
 from monai_advexplain import Decision, explainers
-from monai_advexplain.explainers import (
-    Explainer,
-    GradientExplainer,
-    NaiveExplainer,
-    ProposedExplainer,
-    RandomExplainer,
-)
-from tests.small import (
-    SIZES,
-    assert_unchanged,
-    classifier,
-    explainer_net,
-    images,
-    snapshot,
-    trained_looking,
-)
+from monai_advexplain.explainers import Explainer, GradientExplainer, NaiveExplainer, ProposedExplainer, RandomExplainer
+from tests.explainers.cases import EVERY_METHOD, METHODS_WITH_NETWORK, make
+from tests.small import SIZES, assert_unchanged, classifier, explainer_net, images, snapshot, trained_looking
 
 DIMS = pytest.mark.parametrize("dims", [2, 3])
-MAKE = {
-    "ProposedExplainer": lambda dims: ProposedExplainer(trained_looking(explainer_net(dims, channels=2))),
-    "NaiveExplainer": lambda dims: NaiveExplainer(trained_looking(explainer_net(dims, channels=2))),
-    "GradientExplainer": lambda dims: GradientExplainer(classifier(dims, channels=2)),
-    "RandomExplainer": lambda dims: RandomExplainer(seed=1),
-}
-EVERY = pytest.mark.parametrize("name", MAKE)
-WITH_NETWORK = pytest.mark.parametrize("name", [name for name in MAKE if name != "RandomExplainer"])
+EVERY = pytest.mark.parametrize("name", EVERY_METHOD)
+WITH_NETWORK = pytest.mark.parametrize("name", METHODS_WITH_NETWORK)
 
 
 def test_no_explainer_of_the_package_is_left_out_here():
     public = {name for name in explainers.__all__ if issubclass(getattr(explainers, name), Explainer)}
-    assert public - {"Explainer"} == set(MAKE)
+    assert public - {"Explainer"} == set(EVERY_METHOD)
 
 
 @DIMS
@@ -57,7 +41,7 @@ def test_no_explainer_of_the_package_is_left_out_here():
 def test_maps_are_one_channel_of_non_negative_float32_that_need_no_gradient(dims, name, dtype):
     shown = images(3, 2, dims)
     shown = (shown > 0.5).to(dtype) if dtype == torch.uint8 else shown.to(dtype)
-    maps = MAKE[name](dims)(shown)
+    maps = make(name, dims)(shown)
     assert maps.shape == (3, 1, *SIZES[dims])
     assert maps.dtype == torch.float32
     assert type(maps) is torch.Tensor
@@ -71,9 +55,9 @@ def test_maps_are_one_channel_of_non_negative_float32_that_need_no_gradient(dims
 def test_the_maps_are_the_same_under_no_grad(dims, name):
     shown = images(2, 2, dims)
     with torch.no_grad():
-        maps = MAKE[name](dims)(shown)
+        maps = make(name, dims)(shown)
         assert not torch.is_grad_enabled()
-    assert torch.equal(maps, MAKE[name](dims)(shown))
+    assert torch.equal(maps, make(name, dims)(shown))
     assert torch.is_grad_enabled()
 
 
@@ -85,7 +69,7 @@ def test_the_input_stays_as_it_was(name, requires_grad, meta):
     shown = MetaTensor(shown) if meta else shown
     shown.requires_grad_(requires_grad)
     before = shown.detach().clone()
-    MAKE[name](2)(shown)
+    make(name)(shown)
     assert torch.equal(shown.detach(), before)
     assert shown.requires_grad == requires_grad
     assert shown.grad is None
@@ -116,7 +100,7 @@ def evaluating_but_for_its_last_norm(net):
     "mode", [evaluating, training, training_but_for_its_last_norm, evaluating_but_for_its_last_norm]
 )
 def test_weights_buffers_modes_and_gradient_flags_of_the_network_stay_as_they_were(dims, name, mode):
-    explainer = MAKE[name](dims)
+    explainer = make(name, dims)
     shown = images(2, 2, dims)
     expected = explainer(shown)
     mode(explainer.network)
@@ -139,7 +123,7 @@ def test_a_torchscript_classifier_is_explained_as_the_original_and_keeps_its_mod
 
 @WITH_NETWORK
 def test_the_modes_are_restored_when_an_explanation_fails(name):
-    explainer = MAKE[name](2)
+    explainer = make(name)
     explainer.network.train()
     before = snapshot(explainer.network)
     with pytest.raises((RuntimeError, ValueError)):
@@ -147,18 +131,51 @@ def test_the_modes_are_restored_when_an_explanation_fails(name):
     assert_unchanged(explainer.network, before)
 
 
+@DIMS
+@EVERY
+def test_the_map_of_an_image_does_not_depend_on_its_batch_mates(dims, name):
+    explainer = make(name, dims)
+    shown = images(3, 2, dims)
+    maps = explainer(shown)
+    torch.testing.assert_close(torch.cat([explainer(one[None]) for one in shown]), maps, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(explainer(shown.flip(0)).flip(0), maps, atol=1e-5, rtol=1e-4)
+
+
+@EVERY
+def test_global_random_numbers_and_hooks_stay_as_they_were(name):
+    explainer = make(name)
+    modules = list(explainer.network.modules()) if name in METHODS_WITH_NETWORK else []
+
+    def hooks():
+        return [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in modules]
+
+    before, numbers, numpy_numbers, python_numbers = (
+        hooks(),
+        torch.get_rng_state(),
+        np.random.get_state()[1].copy(),
+        random.getstate(),
+    )
+    explainer(images(2, 2))
+    assert hooks() == before
+    assert torch.equal(torch.get_rng_state(), numbers)
+    assert (np.random.get_state()[1] == numpy_numbers).all()
+    assert random.getstate() == python_numbers
+
+
 @WITH_NETWORK
-def test_the_map_of_an_image_does_not_depend_on_its_batch_mates(name):
-    explainer = MAKE[name](2)
-    shown = images(3, 2)
-    torch.testing.assert_close(torch.cat([explainer(one[None]) for one in shown]), explainer(shown))
+def test_gradients_that_the_parameters_hold_are_kept(name):
+    explainer = make(name)
+    parameter = next(explainer.network.parameters())
+    parameter.grad = torch.ones_like(parameter)
+    explainer(images(2, 2))
+    assert torch.equal(parameter.grad, torch.ones_like(parameter))
 
 
 @EVERY
 @pytest.mark.parametrize("shape", [(16, 12), (2, 16, 12), (1, 1, 2, 8, 8, 8)])
 def test_images_of_other_dimensions_are_refused_with_their_shape(name, shape):
     with pytest.raises(ValueError, match=r"images must be \(B, C, W, H\) or .* got shape \(" + str(shape[0])):
-        MAKE[name](2)(torch.rand(shape))
+        make(name)(torch.rand(shape))
 
 
 def test_a_method_that_gives_maps_of_another_shape_is_caught():
@@ -203,15 +220,13 @@ def test_proposed_and_naive_are_the_absolute_changes_averaged_over_channels(dims
         torch.testing.assert_close(explainer(shown), torch.from_numpy(expected))
 
 
-def test_a_random_map_is_reproduced_by_its_seed_and_order_and_is_another_for_each_image():
-    shown = images(2)
-    explainer = RandomExplainer(seed=3)
+def test_a_random_map_is_reproduced_by_its_seed_whatever_the_order_and_is_another_for_each_image():
+    shown = images(3)
     torch.manual_seed(0)
-    first, second = explainer(shown), explainer(shown)
+    maps = RandomExplainer(seed=3)(shown)
     torch.manual_seed(1)
-    again = RandomExplainer(seed=3)
-    assert torch.equal(torch.cat([first, second]), torch.cat([again(shown), again(shown)]))
-    assert not torch.equal(first, RandomExplainer(seed=4)(shown))
-    assert not torch.equal(first, second)
-    assert not torch.equal(first[0], first[1])
-    assert first.max() < 1
+    assert torch.equal(RandomExplainer(seed=3)(shown.flip(0)).flip(0), maps)
+    assert not torch.equal(RandomExplainer(seed=4)(shown), maps)
+    assert not torch.equal(maps[0], maps[1])
+    assert not torch.equal(maps[0], maps[2])
+    assert maps.max() < 1
