@@ -25,7 +25,8 @@ HEADS = ("sigmoid", "multilabel", "softmax")
 class Decision:
     """One binary decision of a classifier; the only place that knows about heads.
 
-    All methods take the classifier's raw output (logits, before any sigmoid or softmax) for a batch of B images.
+    All methods take the classifier's raw output (logits, before any sigmoid or softmax) for a batch of B images; of a
+    tuple, such as MONAI's ViT returns, the first entry.
     The *margin* is the signed distance to the decision's boundary in logit units: positive means "yes". For a softmax
     head it is the log-odds of the class against all the others together, so that its sigmoid is the softmax
     probability of the class.
@@ -61,9 +62,14 @@ class Decision:
         if not 0.0 < self.threshold < 1.0:
             raise ValueError(f"threshold must lie in (0, 1), got {self.threshold}.")
 
-    def _logit(self, output: Tensor) -> Tensor:
+    def _logit(self, output: Tensor | tuple[Tensor, ...]) -> Tensor:
+        if isinstance(output, tuple) and output:  # MONAI's ViT returns (logits, hidden states)
+            output = output[0]
         if not isinstance(output, Tensor):
-            raise TypeError(f"the classifier must return one tensor of logits, got {type(output).__name__}.")
+            raise TypeError(
+                "the classifier must return a tensor of logits, or a tuple that begins with it, got "
+                f"{type(output).__name__}."
+            )
         if self.head == "sigmoid":
             if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
                 return output.reshape(output.shape[0])
@@ -101,5 +107,5 @@ class Decision:
 
         0 or 1, or, when ``soft``, the sigmoid of the margin (the probability itself at threshold 0.5).
         """
-        margin = self.margin(output.detach())
+        margin = self.margin(output).detach()
         return torch.sigmoid(margin) if self.soft else (margin > 0).to(margin.dtype)

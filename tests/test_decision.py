@@ -137,9 +137,18 @@ def test_an_index_beyond_the_outputs_is_refused_with_their_number(head, index):
         Decision(head, index=index).margin(OUTPUT)
 
 
-def test_a_classifier_that_returns_a_tuple_is_refused():
-    with pytest.raises(TypeError, match="must return one tensor of logits, got tuple"):
-        Decision().margin((OUTPUT, OUTPUT))
+def test_of_a_tuple_the_first_entry_is_the_logits():
+    decision = Decision("softmax", index=1)
+    assert torch.equal(decision.margin((OUTPUT, None)), decision.margin(OUTPUT))
+    assert torch.equal(decision.target((OUTPUT, None)), decision.target(OUTPUT))
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"), [((), "tuple"), ({"logits": OUTPUT}, "dict"), ((None, OUTPUT), "NoneType")]
+)
+def test_a_classifier_that_returns_no_tensor_is_refused(output, kind):
+    with pytest.raises(TypeError, match=f"must return a tensor of logits.* got {kind}"):
+        Decision().margin(output)
 
 
 @pytest.mark.parametrize(

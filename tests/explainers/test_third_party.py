@@ -27,17 +27,6 @@ from tests.small import assert_unchanged, snapshot
 SIZE = 64
 
 
-class FirstOutput(nn.Module):
-    """A network that returns a tuple, as MONAI's ViT does, as a classifier."""
-
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
-
-    def forward(self, x):
-        return self.network(x)[0]
-
-
 def in_place_cnn():
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, stride=2),
@@ -53,10 +42,8 @@ def in_place_cnn():
 
 def vit():
     pytest.importorskip("einops")  # of MONAI's ViT
-    return FirstOutput(
-        ViT(1, SIZE, 16, hidden_size=16, mlp_dim=32, num_layers=2, num_heads=2, classification=True, num_classes=1,
-            spatial_dims=2, post_activation=None)
-    )  # fmt: skip
+    return ViT(1, SIZE, 16, hidden_size=16, mlp_dim=32, num_layers=2, num_heads=2, classification=True, num_classes=1,
+               spatial_dims=2, post_activation=None)  # fmt: skip
 
 
 CLASSIFIERS = {

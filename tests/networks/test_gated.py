@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from monai_advexplain import Decision
-from monai_advexplain.losses import ExplainerLoss, ExplanationStep
+from monai_advexplain.losses import ExplainerLoss, ExplanationStep, MarginEstimate
 from monai_advexplain.networks import GatedExplainerNet, GatedGenerator, load_weights
 from tests.small import SIZES, classifier, images, trunk
 
@@ -132,6 +132,4 @@ def test_an_estimate_without_the_classifiers_margin_is_refused():
     net, image = gated_net(), images(2)
     step = ExplanationStep({"image": image, **net.generate(image)._asdict()}, torch.ones(2), lambda shown: shown.mean())
     with pytest.raises(ValueError, match="image_margin"):
-        ExplainerLoss(None, terms={"estimate": ExplainerLoss(weights={"estimate": 1.0}).terms["estimate"].term}, weights={"estimate": 1})(
-            step
-        )
+        MarginEstimate()(step)
