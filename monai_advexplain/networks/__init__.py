@@ -13,7 +13,7 @@
 
 from monai_advexplain.networks.blur import Blur
 from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
-from monai_advexplain.networks.frozen import freeze, load_classifier, load_weights
+from monai_advexplain.networks.frozen import Frozen, freeze, load_classifier, load_weights
 from monai_advexplain.networks.gated import GatedExplainerNet, GatedGenerator, GatedPair
 from monai_advexplain.networks.generators import ImageHead, SeparateGenerators, TwoHeadGenerator
 from monai_advexplain.networks.mask_generator import MaskedPair, MaskExplainerNet, MaskGenerator
@@ -21,6 +21,7 @@ from monai_advexplain.networks.mask_generator import MaskedPair, MaskExplainerNe
 __all__ = [
     "Blur",
     "ExplainerNet",
+    "Frozen",
     "GatedExplainerNet",
     "GatedGenerator",
     "GatedPair",

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def freeze(classifier: nn.Module) -> nn.Module:
@@ -26,6 +26,26 @@ def freeze(classifier: nn.Module) -> nn.Module:
     for parameter in classifier.parameters():  # Module.requires_grad_ does not exist for TorchScript
         parameter.requires_grad_(False)
     return classifier.eval()
+
+
+class Frozen(nn.Module):
+    """A classifier as a part of a network that trains: it stays frozen, and in eval mode whatever the whole is in.
+
+    Args:
+        network: the classifier; frozen in place.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = freeze(network)
+
+    def train(self, mode: bool = True) -> Frozen:
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """What the classifier returns for ``image``."""
+        return self.network(image)
 
 
 @contextmanager

@@ -36,19 +36,23 @@ class MaskedPair(NamedTuple):
 class MaskGenerator(nn.Module):
     """A mask m in [0, 1] of the evidence; with it kept, ``x m + p (1 - m)``, and removed, ``x (1 - m) + p m``.
 
-    p is the image blurred. Source: Dabkowski and Gal, NeurIPS 2017, arXiv 1705.07857. Departures: the trunk sees the
-    image alone, where the source's also gets the class to explain (of two decisions, the image's own is meant), so the
-    classifier is not needed to explain an image; the trunk is any U-Net, not one on the classifier's features; p is
-    always the blurred image, where the source also draws uniform colours and noise.
+    p is the image blurred. Source: Dabkowski and Gal, NeurIPS 2017, arXiv 1705.07857, in the form that arXiv 2106.10947
+    compares with: the trunk sees the image and the classifier's score. Departures from the first: the score, where it
+    has an embedding of the class to explain; the trunk is any U-Net, not one on the classifier's features; p is always
+    the blurred image, where the source also draws uniform colours and noise.
 
     Args:
-        trunk: any module (B, C, *spatial) -> (B, features, *spatial), see
-            :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+        trunk: any module (B, C + 1, *spatial) -> (B, features, *spatial), see
+            :class:`~monai_advexplain.networks.TwoHeadGenerator`; (B, C, *spatial) without ``score``.
         features: channels that the trunk returns.
         spatial_dims: 2 or 3.
         hidden: channels between the two convolutions that make the mask of the features.
         scale: the trunk sees the image this many times smaller along each axis, and the mask is interpolated back.
         sigma: width of the blur as share of the image's size, see :class:`~monai_advexplain.networks.Blur`.
+
+        score: module (B, C, *spatial) -> (B, 1), the classifier's logit (see
+            :class:`~monai_advexplain.networks.Frozen`); its sigmoid is one more channel that the trunk sees. None for
+            a mask from the image alone, which does not need the classifier.
 
     Raises:
         ValueError: for a ``scale`` below 1 or a ``sigma`` below 1/32.
@@ -62,6 +66,7 @@ class MaskGenerator(nn.Module):
         hidden: int = 16,
         scale: int = 1,
         sigma: float = 20 / 224,
+        score: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual=True)
@@ -71,11 +76,16 @@ class MaskGenerator(nn.Module):
         self.hidden = convolution(features, hidden, kernel_size=3, padding=1)
         self.evidence = convolution(hidden, 1, kernel_size=1)
         self.blur = Blur(sigma)
+        self.score = score
 
     @torch.jit.export
     def mask(self, image: Tensor) -> Tensor:
         """The mask m (B, 1, *spatial) of ``image`` (B, C, *spatial), 1 where the evidence is."""
-        logits = self.evidence(self.hidden(self.trunk(_coarser(image, self.scale))))
+        seen = _coarser(image, self.scale)
+        if self.score is not None:
+            score = torch.sigmoid(self.score(image)).reshape([-1] + [1] * (image.dim() - 1))
+            seen = torch.cat([seen, score * torch.ones_like(seen[:, :1])], dim=1)
+        logits = self.evidence(self.hidden(self.trunk(seen)))
         if self.scale > 1:
             logits = F.interpolate(logits, image.shape[2:], mode=self.interpolation, align_corners=False)
         return torch.sigmoid(logits)

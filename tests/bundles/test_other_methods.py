@@ -67,7 +67,9 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
     used = {f"loss/{name}" for name, weight in weights.items() if weight}
     assert {name for name in scalars if name.startswith("loss/")} == used
 
-    network = parser_of(method).get_parsed_content("network_def")
+    parser = parser_of(method)
+    parser["model_dir"] = str(tmp_path / "models")
+    network = parser.get_parsed_content("network_def")
     image = torch.rand(2, 1, 64, 64)
     load_weights(tmp_path / "models" / f"{method}.pt", network).eval()
     pair = network.generate(image)
@@ -78,7 +80,8 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
 def test_the_mask_generator_has_the_trunk_of_the_proposed_method():
     proposed, mask = (json.loads((CONFIGS / f"{name}.json").read_text()) for name in ("train", "train_mask_generator"))
     proposed, mask = proposed["network_def"]["generator"], mask["network_def#generator"]
-    for entry in ("trunk", "features", "spatial_dims", "scale"):
+    assert mask["trunk"] == {**proposed["trunk"], "in_channels": 2}  # the image and the classifier's score
+    for entry in ("features", "spatial_dims", "scale"):
         assert mask[entry] == proposed[entry]
 
 

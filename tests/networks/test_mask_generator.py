@@ -19,8 +19,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_advexplain.networks import Blur, ExplainerNet, MaskExplainerNet, MaskGenerator
-from tests.small import SIZES, images, trunk
+from monai_advexplain.networks import Blur, ExplainerNet, Frozen, MaskExplainerNet, MaskGenerator
+from tests.small import SIZES, classifier, images, trunk
 
 DIMS = pytest.mark.parametrize("dims", [2, 3])
 SCALES = pytest.mark.parametrize("scale", [1, 2])
@@ -122,3 +122,36 @@ def test_it_is_declared_by_a_config_on_any_monai_u_net(dims):
 def test_a_scale_below_one_is_refused_with_its_value():
     with pytest.raises(ValueError, match=r"scale must be 1 .* got 0"):
         MaskGenerator(trunk(), features=4, scale=0)
+
+
+def scored_net(asked):
+    """A mask net whose trunk sees the score of the classifier asked."""
+    net = mask_net(channels=1)
+    net.generator.score = Frozen(asked)
+    net.generator.trunk = trunk(2, channels=2)
+    return net
+
+
+def test_the_trunk_sees_the_classifiers_probability_as_one_more_channel():
+    asked, image, seen = classifier(), images(2), []
+    net = scored_net(asked)
+    net.generator.trunk.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    net.eval()(image)
+    with torch.no_grad():
+        probability = torch.sigmoid(asked.eval()(image)).flatten()
+    assert torch.equal(seen[0][:, :1], image)
+    torch.testing.assert_close(seen[0][:, 1], probability[:, None, None].expand(-1, *image.shape[2:]))
+
+
+def test_training_the_mask_generator_leaves_the_classifier_whose_score_it_sees_unchanged():
+    asked = classifier()
+    asked.append(torch.nn.BatchNorm1d(1))
+    net = scored_net(asked)
+    before = {name: value.clone() for name, value in asked.state_dict().items()}
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    net.train()
+    net.generate(images(4)).mask.sum().backward()
+    optimizer.step()
+    assert not any(module.training for module in asked.modules())
+    assert all(torch.equal(value, before[name]) for name, value in asked.state_dict().items())
+    assert [p for p in asked.parameters() if p.requires_grad] == []
