@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Command line: ``python -m monai_advexplain {demo,phantom}``."""
+"""Command line: ``python -m monai_advexplain {demo,phantom,compare}``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,40 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--size", type=int, default=128, help="columns and rows")
     phantom.add_argument("--confounder", type=float, default=0.0, help="0 to 1: how a corner marker follows the label")
     phantom.add_argument("--seed", type=int, default=0)
+    compare = commands.add_parser("compare", help="explanation methods side by side: table, intervals and report")
+    compare.add_argument("--bundle", type=Path, required=True, help="bundle's folder, with configs/compare.json")
+    compare.add_argument("--dataset_dir", type=Path, required=True, help="folder of the data")
+    compare.add_argument("--output", type=Path, help="folder for all results; default: the bundle's output/compare")
+    compare.add_argument("--methods", help="names from compare.json, with commas between; default: all")
+    compare.add_argument("--split", choices=("training", "validation", "test"), help="default: the bundle's, test")
+    compare.add_argument("--n", type=int, help="number of transformations of the regularisation")
+    compare.add_argument("--limit", type=int, help="compare on the first images only")
+    compare.add_argument("--overwrite", action="store_true", help="lose another comparison in the output folder")
+    compare.add_argument("--allow-training-images", action="store_true", help="compare on images that were trained on")
+    compare.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any entry of the configs, for instance seed=1"
+    )
     return parser
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from monai_advexplain.benchmark.command import run_compare
+
+    results = run_compare(
+        options.bundle,
+        options.dataset_dir,
+        methods=[name.strip() for name in options.methods.split(",")] if options.methods else (),
+        settings=options.set,
+        comparison_dir=None if options.output is None else str(options.output),
+        split=options.split,
+        n_transforms=options.n,
+        limit=options.limit,
+        overwrite=options.overwrite or None,
+        allow_training_images=options.allow_training_images or None,
+    )
+    folder = Path(results["settings"]["output_dir"])
+    print("\n" + "\n".join(results["verdict"]))
+    print(f"\nTable:  {folder / 'table.csv'}\nReport: {folder / 'report.html'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table = run_demo(options.output, options.bundle, options.quick, options.seed)
             results = options.output / "eval"
             print(f"\n{table}\n\nPictures: {results / 'pictures.png'}\nMetrics:  {results / 'metrics.json'}")
+        elif options.command == "compare":
+            _compare(options)
         else:
             from monai_advexplain.data import write_chest_phantom
 
@@ -58,6 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, FileExistsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            "stopped" + ("; the same command goes on from here" if options.command == "compare" else ""),
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

@@ -9,8 +9,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Comparison of explanation methods: tables and, later, their statistics."""
+"""Comparison of explanation methods: measured side by side, with intervals, as a table and a report."""
 
+from monai_advexplain.benchmark.comparison import Comparison
+from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference
 from monai_advexplain.benchmark.table import metrics_table
 
-__all__ = ["metrics_table"]
+__all__ = ["Comparison", "bootstrap_interval", "holm", "metrics_table", "paired_difference"]
