@@ -1,0 +1,322 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the rows of a comparison say: a summary of each method, the table, the JSON file and the verdict in words."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from monai_advexplain.benchmark.records import Key, Row, Variant, write_atomically
+from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference
+from monai_advexplain.metrics.auc_loc import PARTIAL_MAX_SHARE, pooled_auc_loc
+
+KEY_SCORE = "auc_loc_total"
+"""The score by which methods are compared with the reference."""
+WITH_INTERVAL = ("auc_loc_total", "auc_loc_partial")
+RENAMED = {"flipped": "flip_rate", "preserved": "preservation_rate"}
+SIGNIFICANCE = 0.05
+FEW_GROUPS = 20
+
+_FIRST = ("method", "regularised", "n_images", "n_groups", "n_masked")
+_LAST = ("seconds", "time_ratio", "difference", "difference_low", "difference_high", "p_value", "p_value_holm")
+
+
+def _scores(rows: Mapping[int, Row], name: str, count: int) -> np.ndarray:
+    """A score of every image (count,), NaN where there is none."""
+    values = np.full(count, np.nan)
+    for index, row in rows.items():
+        value = row["scores"].get(name)
+        values[index] = np.nan if value is None else value
+    return values
+
+
+def _seconds(rows: Mapping[int, Row], count: int) -> np.ndarray:
+    values = np.full(count, np.nan)
+    for index, row in rows.items():
+        values[index] = row["seconds"]
+    return values
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.nanmedian(values)) if not np.isnan(values).all() else math.nan
+
+
+def _pooled(rows: Iterable[Row]) -> tuple[dict[str, float], list[list[float]] | None]:
+    """Areas of the mean curve of the images that have one, and the curve (precision, recall, kept share)."""
+    curves = [row["curve"] for row in rows if row["curve"]]
+    if not curves:
+        return {"auc_loc_total_pooled": math.nan, "auc_loc_partial_pooled": math.nan}, None
+    stacked = torch.tensor(curves, dtype=torch.float64)  # (images, 3, thresholds)
+    precision, recall, kept = stacked.unbind(dim=1)
+    areas = {
+        "auc_loc_total_pooled": float(pooled_auc_loc(precision, recall, kept)),
+        "auc_loc_partial_pooled": float(pooled_auc_loc(precision, recall, kept, PARTIAL_MAX_SHARE)),
+    }
+    return areas, stacked.mean(dim=0).tolist()
+
+
+def _summary(
+    variant: Variant,
+    rows: Mapping[int, Row],
+    reference: Mapping[int, Row],
+    plain_reference: Mapping[int, Row],
+    groups: Sequence[str],
+    names: Sequence[str],
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """One row of the table; ``reference`` is the reference's of the same regularisation."""
+    count, n, seed = len(groups), settings["n_resamples"], settings["seed"]
+    summary: dict[str, Any] = {
+        "method": variant.method,
+        "regularised": variant.regularised,
+        "n_images": len(rows),
+        "n_groups": len({groups[index] for index in rows}),
+        "n_masked": int((~np.isnan(_scores(rows, KEY_SCORE, count))).sum()),
+    }
+    for name in WITH_INTERVAL:
+        interval = bootstrap_interval(_scores(rows, name, count), groups, n, seed)
+        summary |= {name: interval.mean, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    areas, summary["curve"] = _pooled(rows.values())
+    summary |= areas
+    yes = {index: row for index, row in rows.items() if row["decided"]}
+    summary[f"{KEY_SCORE}_decided_yes"] = bootstrap_interval(_scores(yes, KEY_SCORE, count), groups, n, seed).mean
+    for name in names:
+        values = _scores(rows, name, count)
+        summary[RENAMED.get(name, name)] = math.nan if np.isnan(values).all() else float(np.nanmean(values))
+    seconds = _seconds(rows, count)
+    summary["seconds"] = _median(seconds)
+    summary["time_ratio"] = _median(seconds / _seconds(plain_reference, count))
+    if variant.method == settings["reference"]:
+        return summary | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), math.nan)
+    difference = paired_difference(
+        _scores(rows, KEY_SCORE, count), _scores(reference, KEY_SCORE, count), groups, n, seed
+    )
+    return summary | {
+        "difference": difference.mean,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+        "p_value": difference.p_value,
+    }
+
+
+def summarise(
+    rows: Mapping[Key, Row],
+    variants: Sequence[Variant],
+    items: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    reasons: Mapping[Variant, str],
+) -> dict[str, Any]:
+    """Everything that a comparison found.
+
+    Every score is the mean over the images that have it (localisation: those with a mask), ``seconds`` the median;
+    ``time_ratio`` is the median over images of the time divided by that of the reference's plain row on the same
+    image. ``difference`` is the paired difference of ``auc_loc_total`` to the reference with the same regularisation;
+    ``p_value_holm`` is corrected for all these differences of the table together.
+
+    Args:
+        rows: what was measured.
+        variants: in the order of the table; the reference's are among them.
+        items: for each image ``id`` and ``group``.
+        settings: with ``reference``, ``n_resamples`` and ``seed``.
+        reasons: why a variant could not run.
+
+    Returns:
+        ``settings``; ``n_images``, ``n_groups``, ``n_masked``; ``methods``, a summary of each variant, with its mean
+        curve; ``verdict``, sentences; ``images``, all rows without their curves. Numbers that do not exist are NaN.
+    """
+    groups = [str(item["group"]) for item in items]
+    good: dict[Variant, dict[int, Row]] = {variant: {} for variant in variants}
+    errors: dict[Variant, list[Row]] = {variant: [] for variant in variants}
+    for key in sorted(rows):
+        if rows[key].get("error"):
+            errors[key.variant].append(rows[key])
+        else:
+            good[key.variant][key.image] = rows[key]
+    names = list(dict.fromkeys(n for by in good.values() for row in by.values() for n in row["scores"]))
+    names = [name for name in names if name not in WITH_INTERVAL]
+    name_of_reference = settings["reference"]
+    methods = []
+    for variant, by_image in good.items():
+        reference = good[variant._replace(method=name_of_reference)]
+        plain = good[Variant(name_of_reference, False)]
+        summary = _summary(variant, by_image, reference, plain, groups, names, settings)
+        summary["n_errors"] = len(errors[variant])
+        summary["error"] = reasons.get(variant) or (errors[variant][0]["error"] if errors[variant] else "")
+        summary["note"] = settings.get("notes", {}).get(variant.method, "")
+        methods.append(summary)
+    for summary, corrected in zip(methods, holm([summary["p_value"] for summary in methods]), strict=True):
+        summary["p_value_holm"] = corrected
+    masked = {index for by in good.values() for index, row in by.items() if row["mask_share"] > 0}
+    return {
+        "settings": dict(settings),
+        "n_images": len(items),
+        "n_groups": len(set(groups)),
+        "n_masked": len(masked),
+        "methods": methods,
+        "verdict": [*_caution(masked, groups), *verdict(methods, name_of_reference)],
+        "images": [{k: v for k, v in rows[key].items() if k != "curve"} for key in sorted(rows)],
+    }
+
+
+def label(summary: Mapping[str, Any]) -> str:
+    """The name of a row of the table."""
+    return str(Variant(summary["method"], summary["regularised"]))
+
+
+def _exists(value: Any) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _area(summary: Mapping[str, Any]) -> str:
+    text = f"{summary[KEY_SCORE]:.3f}"
+    low, high = summary[f"{KEY_SCORE}_low"], summary[f"{KEY_SCORE}_high"]
+    return f"{text} [{low:.3f}, {high:.3f}]" if _exists(low) else text
+
+
+def _against(summary: Mapping[str, Any]) -> str:
+    text = f"{summary['method']} {summary['difference']:+.3f}"
+    if _exists(summary["difference_low"]):
+        text += f" [{summary['difference_low']:+.3f}, {summary['difference_high']:+.3f}]"
+    return text
+
+
+def _place(summary: Mapping[str, Any], others: Sequence[Mapping[str, Any]], family: str) -> list[str]:
+    """Where the reference stands among the rows of the same regularisation."""
+    name, better = summary["method"], sum(other["difference"] > 0 for other in others)
+    start = f"{family}, {name} has AUC_Loc {_area(summary)}"
+    kinds: dict[str, list[str]] = {"above": [], "open": [], "below": []}
+    for other in sorted(others, key=lambda other: -other["difference"]):
+        clear = _exists(other["p_value_holm"]) and other["p_value_holm"] < SIGNIFICANCE
+        kinds["open" if not clear else "above" if other["difference"] > 0 else "below"].append(_against(other))
+    if better == 0:
+        clearly = "" if kinds["open"] else ", all of them clearly"
+        sentences = [f"{start} and leads the {len(others)} other methods{clearly}."]
+    else:
+        sentences = [f"{start} and does not lead: {better} of the {len(others)} other methods have a higher mean."]
+    for kind, what in (
+        ("above", f"clearly above {name}"),
+        ("open", f"not clearly different from {name} (p of {SIGNIFICANCE} or more)"),
+        ("below", f"clearly below {name}"),
+    ):
+        if kinds[kind]:
+            sentences.append(f"{family}, {what}: {', '.join(kinds[kind])}.")
+    return sentences
+
+
+def _speed(summary: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
+    """How the reference's plain row compares in time with the other plain rows."""
+    name, others = summary["method"], [other for other in others if _exists(other["time_ratio"])]
+    start = f"{name} takes {_time(summary['seconds'])} for an image (median)"
+    clauses = [start]
+    for what, low, high in (("faster", 0.0, 0.95), ("about as fast", 0.95, 1.05), ("slower", 1.05, math.inf)):
+        rows = sorted((o for o in others if low <= o["time_ratio"] < high), key=lambda other: other["time_ratio"])
+        if rows:
+            clauses.append(f"{what}: " + ", ".join(f"{row['method']} (x {row['time_ratio']:.3g})" for row in rows))
+    return "; ".join(clauses) + "."
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def verdict(methods: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
+    """Sentences that say where the reference leads and where it does not.
+
+    A difference counts as clear when its Holm-corrected p-value is below :data:`SIGNIFICANCE`.
+
+    Args:
+        methods: summaries as :func:`summarise` makes them.
+        reference: name of the reference.
+
+    Returns:
+        Sentences on localisation without and with regularisation, on the best row, on time, and on what did not run.
+    """
+    measured = [summary for summary in methods if _exists(summary[KEY_SCORE])]
+    sentences = []
+    for regularised, family in ((False, "Without regularisation"), (True, "With regularisation")):
+        rows = [summary for summary in measured if summary["regularised"] == regularised]
+        own = [summary for summary in rows if summary["method"] == reference]
+        others = [row for row in rows if row["method"] != reference and _exists(row["difference"])]
+        if own and others:
+            sentences += _place(own[0], others, family)
+    if measured:
+        best = max(measured, key=lambda summary: summary[KEY_SCORE])
+        sentences.append(f"The highest mean of all rows is that of {label(best)}, {_area(best)}.")
+    plain = [
+        row for row in methods if row["method"] == reference and not row["regularised"] and _exists(row["seconds"])
+    ]
+    if plain:
+        sentences.append(_speed(plain[0], [row for row in methods if row is not plain[0] and not row["regularised"]]))
+    failed = [summary for summary in methods if summary["error"]]
+    for error in dict.fromkeys(summary["error"] for summary in failed):
+        named = [label(summary) for summary in failed if summary["error"] == error]
+        few = [summary["n_errors"] for summary in failed if summary["error"] == error and summary["n_images"]]
+        what = f"failed on {max(few)} image(s)" if few else "did not run"
+        sentences.append(f"{', '.join(named)} {what}: {error.rstrip('.')}.")
+    return sentences
+
+
+def _caution(masked: Iterable[int], groups: Sequence[str]) -> list[str]:
+    count = len({groups[index] for index in masked})
+    if count >= FEW_GROUPS:
+        return []
+    return [f"Few groups have a ground truth ({count}): with fewer than {FEW_GROUPS} the intervals are too narrow."]
+
+
+def _columns(methods: Sequence[Mapping[str, Any]]) -> list[str]:
+    middle = [name for name in methods[0] if name not in (*_FIRST, *_LAST, "curve", "n_errors", "error", "note")]
+    return [*_FIRST, *middle, *_LAST, "n_errors", "error", "note"]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value
+
+
+def _strict(value: Any) -> Any:
+    """The value with None where JSON has no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _strict(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_strict(one) for one in value]
+    return value
+
+
+def write_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Write ``table.csv`` (a row for each method and regularisation) and ``results.json`` (everything).
+
+    Args:
+        results: as :func:`summarise` returns them; NaN becomes an empty cell and null.
+        folder: where to, an existing folder.
+    """
+    columns = _columns(results["methods"])
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(summary[column]) for column in columns] for summary in results["methods"])
+    write_atomically(folder / "table.csv", table.getvalue())
+    text = json.dumps(_strict(results), indent=1, allow_nan=False)
+    write_atomically(folder / "results.json", text + "\n")
