@@ -56,7 +56,18 @@ __all__ = [
 ]
 
 
-_PARTS = ("data", "engines", "explainers", "handlers", "inferers", "losses", "metrics", "networks", "transforms")
+_PARTS = (
+    "benchmark",
+    "data",
+    "engines",
+    "explainers",
+    "handlers",
+    "inferers",
+    "losses",
+    "metrics",
+    "networks",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> Any:

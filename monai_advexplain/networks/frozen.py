@@ -51,7 +51,8 @@ class Frozen(nn.Module):
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode; then every part is back in its own (``monai.networks.eval_mode`` remembers that of the whole only)."""
-    modes = [(module, module.training) for module in network.modules()]
+    # torch.jit.freeze leaves modules without a mode
+    modes = [(module, module.training) for module in network.modules() if hasattr(module, "training")]
     network.eval()
     try:
         yield

@@ -123,3 +123,10 @@ def test_missing_and_unexpected_entries_are_named_and_counted(tmp_path):
 def test_an_entry_that_is_no_tensor_is_refused(tmp_path):
     state = dict(classifier(seed=1).state_dict()) | {"8.bias": 0.5}
     assert "8.bias is a float, wanted a tensor of shape (1,)" in refused(state, classifier(), tmp_path)
+
+
+def test_a_frozen_torchscript_which_has_no_mode_can_be_evaluated():
+    traced = torch.jit.freeze(torch.jit.trace(classifier().eval(), images()))
+    with evaluating(traced):
+        inside = traced(images())
+    assert torch.equal(inside, traced(images()))
