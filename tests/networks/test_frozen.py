@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from monai_advexplain.networks import freeze, load_classifier, load_weights
+from monai_advexplain.networks.frozen import evaluating
 from tests.small import assert_unchanged, classifier, images, snapshot
 
 
