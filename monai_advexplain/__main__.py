@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Command line: ``python -m monai_advexplain {demo,phantom,compare}``."""
+"""Command line: ``python -m monai_advexplain {demo,phantom,compare,speed}``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any entry of the configs, for instance seed=1"
     )
+    speed = commands.add_parser("speed", help="time a bundle's methods on a ResNet-50, one image at a time, on the CPU")
+    speed.add_argument("--bundle", type=Path, default=Path("bundles/chest_xray_advexplain"), help="bundle's folder")
+    speed.add_argument("--size", type=int, default=224, help="columns and rows")
+    speed.add_argument("--repeats", type=int, default=20, help="turns")
     return parser
 
 
@@ -83,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{table}\n\nPictures: {results / 'pictures.png'}\nMetrics:  {results / 'metrics.json'}")
         elif options.command == "compare":
             _compare(options)
+        elif options.command == "speed":
+            from monai_advexplain.benchmark.speed import measure_speed, speed_table
+
+            print(speed_table(measure_speed(options.bundle, options.size, repeats=options.repeats)))
         else:
             from monai_advexplain.data import write_chest_phantom
 
