@@ -13,6 +13,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 from monai.utils import set_determinism
@@ -44,3 +47,13 @@ def undo_determinism():
     set_determinism(None)
     torch.set_num_threads(threads)
     torch.set_rng_state(state)
+
+
+@pytest.fixture
+def schema(tmp_path) -> Path:
+    """A copy of MONAI's schema: MONAI downloads nothing when the file is there."""
+    name = "meta_schema_20240725.json"
+    source = Path(__file__).parents[3] / "shared" / "schemas" / name
+    if not source.is_file():
+        pytest.skip(f"no {source}")
+    return Path(shutil.copy(source, tmp_path / name))

@@ -39,16 +39,6 @@ RUN_IDS = {
 METHODS = {"proposed", "naive", "gradient", "random"}
 
 
-@pytest.fixture
-def schema(tmp_path) -> Path:
-    """A copy of MONAI's schema: MONAI downloads nothing when the file is there."""
-    name = "meta_schema_20240725.json"
-    source = Path(__file__).parents[3] / "shared" / "schemas" / name
-    if not source.is_file():
-        pytest.skip(f"no {source}")
-    return Path(shutil.copy(source, tmp_path / name))
-
-
 @pytest.mark.parametrize("config", RUN_IDS)
 def test_no_property_that_monai_requires_is_missing(config, trained):
     flow = workflow(config, RUN_IDS[config][1], dataset_dir=trained.dataset_dir, **trained.options)
