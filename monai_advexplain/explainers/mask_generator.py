@@ -14,20 +14,18 @@
 from __future__ import annotations
 
 import torch
-from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from monai_advexplain.explainers.base import Explainer
-from monai_advexplain.networks.explainer_net import GeneratedPair
-from monai_advexplain.networks.frozen import evaluating
+from monai_advexplain.explainers.generated import ProposedExplainer
 from monai_advexplain.networks.mask_generator import MaskExplainerNet
 
 
-class MaskGeneratorExplainer(Explainer):
+class MaskGeneratorExplainer(ProposedExplainer):
     """The mask m(x) of the evidence (Dabkowski and Gal, NeurIPS 2017, arXiv 1705.07857); one forward pass.
 
     How it departs from the source: see :class:`~monai_advexplain.networks.MaskGenerator`. Train it with the recipe
-    ``mask_generator`` of :class:`~monai_advexplain.losses.ExplainerLoss`.
+    ``mask_generator`` of :class:`~monai_advexplain.losses.ExplainerLoss`. ``generate`` gives the image with its
+    evidence alone (similar) and without it (adversarial).
 
     Args:
         network: a trained :class:`~monai_advexplain.networks.MaskExplainerNet`, or its TorchScript.
@@ -35,21 +33,7 @@ class MaskGeneratorExplainer(Explainer):
 
     network: MaskExplainerNet
 
-    def __init__(self, network: MaskExplainerNet) -> None:
-        super().__init__(network)
-
     @torch.no_grad()
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
         return self.network(images)
-
-    @torch.no_grad()
-    def generate(self, images: Tensor) -> GeneratedPair:
-        """``images`` with their evidence alone (similar), and without it (adversarial), (B, C, *spatial), float32 each.
-
-        As in an explanation, ``images`` and the network stay as they are, and the network runs in eval mode.
-        """
-        plain: Tensor = convert_to_tensor(images, track_meta=False)
-        with evaluating(self.network):
-            pair = self.network.generate(plain.detach().clone().float())
-        return GeneratedPair(pair.similar, pair.adversarial)
