@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,30 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     return {key: _value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
+def config_files(bundle_root: str | Path) -> list[str]:
+    """The bundle's ``evaluate.json`` and ``compare.json``.
+
+    Raises:
+        FileNotFoundError: when one is missing.
+    """
+    files = [str(Path(bundle_root) / "configs" / name) for name in CONFIGS]
+    for file in files:
+        if not Path(file).is_file():
+            raise FileNotFoundError(f"{bundle_root} is not a bundle that can be compared: there is no {file}.")
+    return files
+
+
+def check_methods(names: Sequence[str], known: Collection[str]) -> None:
+    """Raise ValueError when a name is not among the known methods."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"unknown method(s) {', '.join(unknown)}; known: {', '.join(known)}.")
+
+
 def _selected(content: dict[str, Any], methods: Sequence[str]) -> dict[str, Any]:
     """The definitions of the methods named, and of the reference, in the order of the config."""
     known = content["methods"]
-    unknown = [name for name in methods if name not in known]
-    if unknown:
-        raise ValueError(f"unknown method(s) {', '.join(unknown)}; known: {', '.join(known)}.")
+    check_methods(methods, known)
     return {name: known[name] for name in known if name in methods or name == content.get("reference")}
 
 
@@ -78,10 +96,7 @@ def run_compare(
         FileNotFoundError: when the bundle, its weights or the data are missing.
         ValueError: when a method is unknown, or anything does not fit.
     """
-    files = [str(Path(bundle_root) / "configs" / name) for name in CONFIGS]
-    for file in files:
-        if not Path(file).is_file():
-            raise FileNotFoundError(f"{bundle_root} is not a bundle that can be compared: there is no {file}.")
+    files = config_files(bundle_root)
     entries: dict[str, Any] = {"bundle_root": str(bundle_root), "dataset_dir": str(dataset_dir)}
     entries |= {name: value for name, value in more.items() if value is not None}
     if methods:

@@ -25,7 +25,7 @@ from monai.bundle import ConfigParser
 from monai.networks.nets import resnet50
 from tqdm import tqdm
 
-from monai_advexplain.benchmark.command import CONFIGS
+from monai_advexplain.benchmark.command import check_methods, config_files
 from monai_advexplain.explainers import Explainer
 from monai_advexplain.networks import freeze
 
@@ -49,15 +49,9 @@ def bundle_methods(
         FileNotFoundError: when the bundle has no ``compare.json``.
         ValueError: when it has no method of a name.
     """
-    files = [Path(bundle_root) / "configs" / name for name in CONFIGS]
-    for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(f"{bundle_root} is not a bundle that can be compared: there is no {file}.")
     parser = ConfigParser()
-    parser.read_config([str(file) for file in files])
-    unknown = [name for name in methods if name not in parser["methods"]]
-    if unknown:
-        raise ValueError(f"unknown method(s) {', '.join(unknown)}; known: {', '.join(parser['methods'])}.")
+    parser.read_config(config_files(bundle_root))
+    check_methods(methods, parser["methods"])
     parser["frozen"] = parser["classifier"] = freeze(classifier)
     parser["device"] = torch.device("cpu")
     parser["network"] = parser["naive_network"] = "@network_def"

@@ -16,11 +16,7 @@ from __future__ import annotations
 from monai.networks.layers import gaussian_1d, separable_filtering
 from torch import Tensor
 
-BLUR_SIGMA = 20 / 224
-"""Standard deviation of the blur as share of the image's size, that of :class:`~monai_advexplain.networks.Blur`.
-
-Twice that of Fong and Vedaldi (2017), which leaves lesions of a usual size as they are.
-"""
+from monai_advexplain.networks.blur import BLUR_SIGMA
 
 
 def baseline_images(images: Tensor, kind: str | float) -> Tensor:
@@ -28,7 +24,8 @@ def baseline_images(images: Tensor, kind: str | float) -> Tensor:
 
     Args:
         images: (B, C, *spatial), 2D or 3D.
-        kind: ``"blur"``, a Gaussian blur of :data:`BLUR_SIGMA` along each axis with the border's value outside;
+        kind: ``"blur"``, a Gaussian blur of :data:`~monai_advexplain.networks.blur.BLUR_SIGMA` along each axis with the
+            border's value outside (twice as wide as Fong and Vedaldi's, which leaves lesions of a usual size);
             ``"mean"``, the mean of each image and channel; or a number, the same everywhere.
 
     Returns:

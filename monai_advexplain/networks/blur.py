@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _GRID = 32
+BLUR_SIGMA = 20 / 224
+"""Standard deviation of the blur as share of the image's size."""
 
 
 class Blur(nn.Module):
@@ -36,7 +38,7 @@ class Blur(nn.Module):
         ValueError: when ``sigma`` is below 1/32, which the grid cannot represent.
     """
 
-    def __init__(self, sigma: float = 20 / 224) -> None:
+    def __init__(self, sigma: float = BLUR_SIGMA) -> None:
         super().__init__()
         if not sigma * _GRID >= 1:
             raise ValueError(f"sigma must be at least {1 / _GRID} of the image's size, got {sigma}.")

@@ -92,8 +92,11 @@ class ExplainerNet(nn.Module):
     @torch.jit.export
     def explain(self, image: Tensor, pair: GeneratedPair) -> Tensor:
         """The explanation map (B, 1, *spatial) of images already generated: absolute change, mean over channels."""
-        reference = image if self.naive else pair.similar
-        return torch.abs(reference - pair.adversarial).mean(dim=1, keepdim=True)
+        return self._map(image, pair.similar, pair.adversarial)
+
+    def _map(self, image: Tensor, similar: Tensor, adversarial: Tensor) -> Tensor:
+        reference = image if self.naive else similar
+        return torch.abs(reference - adversarial).mean(dim=1, keepdim=True)
 
     def forward(self, image: Tensor) -> Tensor:
         """The explanation map (B, 1, *spatial) of ``image`` (B, C, *spatial), high = important, non negative."""

@@ -34,10 +34,9 @@ class GatedGenerator(nn.Module):
     """A trunk, a similar head, and an adversarial head for each of the two decisions; a gate chooses between them.
 
     To turn a decision one must know it. A generator that has to find it out from the gradient of the flip alone
-    misjudges images near the boundary and pushes them further from it. The gate learns it directly: it is trained to
-    give the classifier's margin (loss term ``estimate``), so that the classifier is still not needed to explain an
-    image. One adversarial generator for each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share
-    the trunk.
+    misjudges images near the boundary. The gate learns it directly: it is trained to give the classifier's margin (loss
+    term ``estimate``), so that the classifier is still not needed to explain an image. One adversarial generator for
+    each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share the trunk.
 
     Args:
         trunk: any module (B, C, *spatial) -> (B, features, *spatial), see
@@ -99,9 +98,4 @@ class GatedExplainerNet(ExplainerNet):
     @torch.jit.export
     def explain(self, image: Tensor, pair: GatedPair) -> Tensor:  # type: ignore[override]
         """The explanation map (B, 1, *spatial) of images already generated: absolute change, mean over channels."""
-        reference = image if self.naive else pair.similar
-        return torch.abs(reference - pair.adversarial).mean(dim=1, keepdim=True)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The explanation map (B, 1, *spatial) of ``image`` (B, C, *spatial), high = important, non negative."""
-        return self.explain(image, self.generate(image))
+        return self._map(image, pair.similar, pair.adversarial)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from monai.networks.layers import Conv
 from torch import Tensor, nn
 
-from monai_advexplain.networks.blur import Blur
+from monai_advexplain.networks.blur import BLUR_SIGMA, Blur
 from monai_advexplain.networks.explainer_net import ExplainerNet
 from monai_advexplain.networks.generators import _checked_scale, _coarser
 
@@ -65,7 +65,7 @@ class MaskGenerator(nn.Module):
         spatial_dims: int = 2,
         hidden: int = 16,
         scale: int = 1,
-        sigma: float = 20 / 224,
+        sigma: float = BLUR_SIGMA,
         score: nn.Module | None = None,
     ) -> None:
         super().__init__()

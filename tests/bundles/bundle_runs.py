@@ -27,6 +27,14 @@ BUNDLE = Path(__file__).parents[2] / "bundles" / "chest_xray_advexplain"
 SMALL = {"image_size": [64, 64]}
 
 
+RUN_IDS = {
+    "train_classifier": ("training", "train"),
+    "train": ("training", "train"),
+    "evaluate": ("evaluating", "inference"),
+    "inference": ("inferring", "inference"),
+}
+
+
 @dataclass(frozen=True)
 class Trained:
     """Folders that the three commands left behind."""

@@ -23,16 +23,10 @@ from PIL import Image
 
 from monai_advexplain.__main__ import main
 from tests.bundles.bundle_runs import BUNDLE as CHEST
-from tests.bundles.bundle_runs import SMALL, command, workflow
+from tests.bundles.bundle_runs import RUN_IDS, SMALL, command, workflow
 
 BUNDLE = CHEST.parent / "brain_mri_advexplain"
 CONFIGS = BUNDLE / "configs"
-RUN_IDS = {
-    "train_classifier": ("training", "train"),
-    "train": ("training", "train"),
-    "evaluate": ("evaluating", "infer"),
-    "inference": ("inferring", "infer"),
-}
 
 
 @pytest.fixture(scope="module")

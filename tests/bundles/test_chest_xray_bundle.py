@@ -27,15 +27,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from monai_advexplain.losses.recipes import RECIPES
 from monai_advexplain.networks import ExplainerNet
-from tests.bundles.bundle_runs import BUNDLE, SMALL, command, messages, run, workflow
+from tests.bundles.bundle_runs import BUNDLE, RUN_IDS, SMALL, command, messages, run, workflow
 
 CONFIGS = BUNDLE / "configs"
-RUN_IDS = {
-    "train_classifier": ("training", "train"),
-    "train": ("training", "train"),
-    "evaluate": ("evaluating", "inference"),
-    "inference": ("inferring", "inference"),
-}
 METHODS = {"proposed", "naive", "gradient", "random"}
 
 
