@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import shlex
@@ -33,7 +34,7 @@ from tqdm import tqdm
 
 from monai_advexplain._version import __version__
 from monai_advexplain.benchmark.describe import checksum, describe
-from monai_advexplain.benchmark.records import GALLERY, Key, Records, Variant
+from monai_advexplain.benchmark.records import GALLERY, SPEED, Key, Records, Variant, write_atomically
 from monai_advexplain.benchmark.report import write_report
 from monai_advexplain.benchmark.results import summarise, write_results
 from monai_advexplain.decision import Decision
@@ -85,6 +86,10 @@ class Comparison:
         n_resamples: of the bootstrap.
         notes: name of a method -> what a reader must know of it; for a method that is None, why.
         title: heading of the report.
+        speed: callable without arguments that times methods on a classifier and image size that are the same for all
+            data, and returns rows with ``method``, ``size``, ``ratio``, ``low`` and ``high`` as
+            :func:`~monai_advexplain.benchmark.measure_speed` does; called once, after the maps, and kept in
+            ``speed.json``. None to leave it out.
         settings: entries that are kept in ``results.json`` and shown in the report, for instance the data's name.
         device: where to run.
 
@@ -112,6 +117,7 @@ class Comparison:
         n_resamples: int = 10_000,
         notes: Mapping[str, str] | None = None,
         title: str = "Comparison of explanation methods",
+        speed: Callable[[], list[dict[str, Any]]] | None = None,
         settings: Mapping[str, Any] | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -147,6 +153,7 @@ class Comparison:
         self.n_resamples = n_resamples
         self.notes = {name: note for name, note in (notes or {}).items() if name in methods and note}
         self.title = title
+        self.speed = speed
         self.settings = dict(settings or {})
         self.device = torch.device(device)
         self._in_gallery = set(np.linspace(0, len(items) - 1, min(n_gallery, len(items))).astype(int).tolist())
@@ -173,10 +180,23 @@ class Comparison:
         }
         with Records(self.output_dir, fingerprint, self.overwrite) as records:
             reasons = self._measure(records)
-            results = summarise(records.rows, self._variants(), self.items, self._settings(fingerprint), reasons)
+            settings = {**self._settings(fingerprint), "speed": self._speed()}
+            results = summarise(records.rows, self._variants(), self.items, settings, reasons)
             write_results(results, self.output_dir)
             write_report(results, self.output_dir / GALLERY, self.output_dir / "report.html")
         return results
+
+    def _speed(self) -> list[dict[str, Any]]:
+        """Rows of the speed measurement, from its file when the same one was made before."""
+        if self.speed is None:
+            return []
+        path, asked = self.output_dir / SPEED, describe(self.speed)
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if found.get("asked") != asked:
+            found = {"asked": asked, "rows": self.speed()}
+            write_atomically(path, json.dumps(found, indent=1) + "\n")
+        rows: list[dict[str, Any]] = found["rows"]
+        return rows
 
     def _settings(self, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
         """What a reader of the results must know of how they came about."""

@@ -28,7 +28,8 @@ fcntl, _can_lock = optional_import("fcntl")  # Windows has none
 Row = dict[str, Any]
 
 FINGERPRINT, ROWS, GALLERY, LOCK = "run.json", "rows.jsonl", "gallery", ".lock"
-RESULTS = ("table.csv", "results.json", "report.html")
+SPEED = "speed.json"
+RESULTS = ("table.csv", "results.json", "report.html", SPEED)
 
 
 class Variant(NamedTuple):

@@ -106,6 +106,16 @@ LOCALISATION = (
     Column("seconds", "s / image", "median seconds for an image, one at a time, after a warm-up", min, 4),
     Column("time_ratio", "x reference", "median ratio to the reference's plain time on the same image", min, 2),
 )
+SPEED = (
+    Column(
+        "speed_ratio",
+        "x reference",
+        "median ratio to the reference of the same turn, [lowest, highest turn]; methods in turns, in random order",
+        min,
+        2,
+        interval=True,
+    ),
+)
 FURTHER = (
     Column("iou_at_mask_area", "IoU at area", "overlap of the mask and as many of the most important pixels"),
     Column("iou_best", "best IoU", "best overlap over all percentiles, chosen for each image"),
@@ -137,7 +147,7 @@ def _number(value: Any) -> float:
 def _text(value: float, column: Column) -> str:
     if column.key == "p_value_holm":
         return f"{value:.2g}"
-    if column.key in ("seconds", "time_ratio"):
+    if column.key in ("seconds", "time_ratio", "speed_ratio"):
         return f"{value:.3g}"
     return f"{value:{'+' if column.signed else ''}.{column.digits}f}"
 
@@ -171,7 +181,7 @@ def _table(methods: Sequence[Summary], columns: Sequence[Column], reference: str
     for summary in methods:
         kind = ' class="reference"' if summary["method"] == reference else ""
         name = html.escape(label(summary))
-        if summary["n_images"]:
+        if summary["n_images"] or _filled(columns, [summary]):
             cells = "".join(_cell(summary, column, best[column.key]) for column in columns)
         else:
             cells = f'<td class="reason" colspan="{len(columns)}">not run: {html.escape(summary["error"])}</td>'
@@ -451,6 +461,11 @@ def _warning(results: Mapping[str, Any]) -> str:
     return f"<p><b>{count} of these images belong to groups that were trained on: scores are too good.</b></p>"
 
 
+def _speed_heading(rows: Sequence[Mapping[str, Any]] | None) -> str:
+    size = " x ".join(map(str, rows[0]["size"])) if rows else ""
+    return f"Time at {size}, ResNet-50 classifier, one image at a time on the CPU"
+
+
 def write_report(results: Mapping[str, Any], gallery: Path, path: Path) -> None:
     """Write the page.
 
@@ -475,6 +490,7 @@ def write_report(results: Mapping[str, Any], gallery: Path, path: Path) -> None:
         body.append(f"<p>{'; '.join(notes)}.</p>")
     for heading, every in (
         ("Localisation and time", LOCALISATION),
+        (_speed_heading(settings.get("speed")), SPEED),
         ("Further metrics of the maps", FURTHER),
         ("Generated images", GENERATED),
     ):

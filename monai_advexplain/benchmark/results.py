@@ -36,7 +36,8 @@ SIGNIFICANCE = 0.05
 FEW_GROUPS = 20
 
 _FIRST = ("method", "regularised", "n_images", "n_groups", "n_masked")
-_LAST = ("seconds", "time_ratio", "difference", "difference_low", "difference_high", "p_value", "p_value_holm")
+_SPEED = ("speed_ratio", "speed_ratio_low", "speed_ratio_high")
+_LAST = ("seconds", "time_ratio", *_SPEED, "difference", "difference_low", "difference_high", "p_value", "p_value_holm")
 
 
 def _scores(rows: Mapping[int, Row], name: str, count: int) -> np.ndarray:
@@ -104,6 +105,10 @@ def _summary(
     seconds = _seconds(rows, count)
     summary["seconds"] = _median(seconds)
     summary["time_ratio"] = _median(seconds / _seconds(plain_reference, count))
+    summary |= dict.fromkeys(_SPEED, math.nan)
+    if not variant.regularised:
+        timed = {row["method"]: (row["ratio"], row["low"], row["high"]) for row in settings.get("speed", ())}
+        summary |= zip(_SPEED, timed.get(variant.method, ()), strict=False)
     if variant.method == settings["reference"]:
         return summary | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), math.nan)
     difference = paired_difference(
@@ -128,14 +133,15 @@ def summarise(
 
     Every score is the mean over the images that have it (localisation: those with a mask), ``seconds`` the median;
     ``time_ratio`` is the median over images of the time divided by that of the reference's plain row on the same
-    image. ``difference`` is the paired difference of ``auc_loc_total`` to the reference with the same regularisation;
-    ``p_value_holm`` is corrected for all these differences of the table together.
+    image. ``speed_ratio``, with its lowest and highest turn, comes from ``settings["speed"]``, a measurement that is
+    the same for all data. ``difference`` is the paired difference of ``auc_loc_total`` to the reference with the same
+    regularisation; ``p_value_holm`` is corrected for all these differences of the table together.
 
     Args:
         rows: what was measured.
         variants: in the order of the table; the reference's are among them.
         items: for each image ``id`` and ``group``.
-        settings: with ``reference``, ``n_resamples`` and ``seed``.
+        settings: with ``reference``, ``n_resamples`` and ``seed``, perhaps ``speed`` (see :class:`Comparison`).
         reasons: why a variant could not run.
 
     Returns:
@@ -221,15 +227,13 @@ def _place(summary: Mapping[str, Any], others: Sequence[Mapping[str, Any]], fami
     return sentences
 
 
-def _speed(summary: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> str:
-    """How the reference's plain row compares in time with the other plain rows."""
-    name, others = summary["method"], [other for other in others if _exists(other["time_ratio"])]
-    start = f"{name} takes {_time(summary['seconds'])} for an image (median)"
+def _speed(start: str, others: Sequence[Mapping[str, Any]], key: str) -> str:
+    """How the plain rows compare in time with the reference's, by one of the ratios."""
     clauses = [start]
     for what, low, high in (("faster", 0.0, 0.95), ("about as fast", 0.95, 1.05), ("slower", 1.05, math.inf)):
-        rows = sorted((o for o in others if low <= o["time_ratio"] < high), key=lambda other: other["time_ratio"])
+        rows = sorted((other for other in others if low <= other[key] < high), key=lambda other: other[key])
         if rows:
-            clauses.append(f"{what}: " + ", ".join(f"{row['method']} (x {row['time_ratio']:.3g})" for row in rows))
+            clauses.append(f"{what}: " + ", ".join(f"{row['method']} (x {row[key]:.3g})" for row in rows))
     return "; ".join(clauses) + "."
 
 
@@ -264,7 +268,13 @@ def verdict(methods: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
         row for row in methods if row["method"] == reference and not row["regularised"] and _exists(row["seconds"])
     ]
     if plain:
-        sentences.append(_speed(plain[0], [row for row in methods if row is not plain[0] and not row["regularised"]]))
+        others = [row for row in methods if row is not plain[0] and not row["regularised"]]
+        start = f"{reference} takes {_time(plain[0]['seconds'])} for an image (median)"
+        sentences.append(_speed(start, others, "time_ratio"))
+        if any(_exists(row["speed_ratio"]) for row in others):
+            sentences.append(
+                _speed(f"On the classifier that is the same for all data, next to {reference}", others, "speed_ratio")
+            )
     failed = [summary for summary in methods if summary["error"]]
     for error in dict.fromkeys(summary["error"] for summary in failed):
         named = [label(summary) for summary in failed if summary["error"] == error]

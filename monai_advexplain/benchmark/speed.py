@@ -32,6 +32,12 @@ from monai_advexplain.networks import freeze
 PAPER = ("proposed", "naive", "gradient", "gradcam", "bbmp", "mask_generator")
 
 
+def _configs(bundle_root: str | Path) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config(config_files(bundle_root))
+    return parser
+
+
 def bundle_methods(
     bundle_root: str | Path, classifier: torch.nn.Module, methods: Sequence[str]
 ) -> dict[str, Explainer]:
@@ -49,8 +55,7 @@ def bundle_methods(
         FileNotFoundError: when the bundle has no ``compare.json``.
         ValueError: when it has no method of a name.
     """
-    parser = ConfigParser()
-    parser.read_config(config_files(bundle_root))
+    parser = _configs(bundle_root)
     check_methods(methods, parser["methods"])
     parser["frozen"] = parser["classifier"] = freeze(classifier)
     parser["device"] = torch.device("cpu")
@@ -72,29 +77,31 @@ def measure_speed(
 ) -> list[dict[str, Any]]:
     """Time the methods of a bundle on a ResNet-50, one image of one channel at a time, on the CPU.
 
-    All networks have random weights, on which time does not depend. Every method runs once before it is timed; then
-    the methods run in turns, in random order, and each is compared with the reference of the same turn.
+    The image has as many spatial dimensions as the bundle's network. All networks have random weights, on which time
+    does not depend. Every method runs once before it is timed; then the methods run in turns, in random order, and each
+    is compared with the reference of the same turn.
 
     Args:
         bundle_root: folder of the bundle.
-        size: columns and rows of the image.
+        size: columns, rows and slices of the image.
         methods: names in the bundle's ``compare.json``; the first is the reference.
         repeats: turns.
         seconds_each: a method that has taken as long drops out of further turns (it has one at least).
         seed: of weights, image and order.
 
     Returns:
-        A row for each method: ``method``, ``ms`` (median), ``ratio`` (median over the turns), ``low`` and ``high`` (the
-        lowest and highest ratio of a turn), ``turns``.
+        A row for each method: ``method``, ``size``, ``ms`` (median), ``ratio`` (median over the turns), ``low`` and
+        ``high`` (the lowest and highest ratio of a turn), ``turns``.
 
     Raises:
         FileNotFoundError, ValueError: see :func:`bundle_methods`.
     """
+    dims = _configs(bundle_root)["network_def"]["spatial_dims"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = resnet50(spatial_dims=2, n_input_channels=1, num_classes=1)
+        classifier = resnet50(spatial_dims=dims, n_input_channels=1, num_classes=1)
         explainers = bundle_methods(bundle_root, classifier, methods)
-        image = torch.rand(1, 1, size, size)
+        image = torch.rand(1, 1, *(size,) * dims)
     order = np.random.default_rng(seed)
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     spent = dict.fromkeys(methods, 0.0)
@@ -118,6 +125,7 @@ def measure_speed(
         rows.append(
             {
                 "method": name,
+                "size": list(image.shape[2:]),
                 "ms": 1000 * median(taken),
                 "ratio": median(ratios),
                 "low": min(ratios),

@@ -44,7 +44,7 @@ def arguments(trained, tmp_path):
     """The arguments of a command on the trained bundle."""
 
     def made(*more: str, settings: tuple[str, ...] = ()) -> list[str]:
-        pairs = [f"model_dir={trained.model_dir}", f"image_size={SMALL['image_size']}", *settings]
+        pairs = [f"model_dir={trained.model_dir}", f"image_size={SMALL['image_size']}", "speed=null", *settings]
         return [
             *("compare", "--bundle", str(BUNDLE), "--dataset_dir", str(trained.dataset_dir)),
             *("--output", str(tmp_path / "out"), "--n", "1"),
@@ -97,6 +97,7 @@ def test_monais_command_goes_on_where_this_one_stopped(arguments, trained, tmp_p
         comparison_dir=str(out),
         methods={name: CONFIG["methods"][name] for name in ("proposed", "gradient", "random")},
         n_transforms=1,
+        speed=None,
         **trained.options,
     )
     flow.initialize()
@@ -114,6 +115,22 @@ def test_another_parameter_of_a_method_is_set_on_the_command_line(arguments, tmp
     assert settings["methods"]["rise"]["n_masks"] == 5
     assert settings["n_resamples"] == 7
     assert list(settings["methods"]) == ["proposed", "rise"]  # the reference is always there
+
+
+def test_the_same_run_times_the_methods_of_the_paper_on_a_large_classifier(arguments, tmp_path):
+    config = json.dumps({**CONFIG["speed"], "size": 64, "repeats": 2})
+    few = arguments("--methods", "gradient,random", "--limit", "1", settings=(f"speed={config}",))
+    assert main(few) == 0
+    rows = {(row["method"], row["regularised"]): row for row in table(tmp_path / "out")}
+    assert rows["proposed", "false"]["speed_ratio"] == "1"
+    assert float(rows["gradient", "false"]["speed_ratio"]) > 1.0
+    assert rows["random", "false"]["speed_ratio"] == rows["gradient", "true"]["speed_ratio"] == ""
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Time at 64 x 64, ResNet-50 classifier" in report
+    assert "the same for all data, next to proposed; slower: gradient (x " in report
+    kept = (tmp_path / "out" / "speed.json").read_text()
+    assert main(few) == 0
+    assert (tmp_path / "out" / "speed.json").read_text() == kept  # not measured again
 
 
 @pytest.mark.parametrize(
