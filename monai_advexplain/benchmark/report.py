@@ -29,7 +29,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from monai_advexplain.benchmark.records import write_atomically
-from monai_advexplain.benchmark.results import KEY_SCORE, label
+from monai_advexplain.benchmark.results import KEY_SCORE, label, short
 from monai_advexplain.metrics.auc_loc import PARTIAL_MAX_SHARE
 from monai_advexplain.transforms.overlay import (
     _bare,
@@ -148,7 +148,7 @@ def _text(value: float, column: Column) -> str:
     if column.key == "p_value_holm":
         return f"{value:.2g}"
     if column.key in ("seconds", "time_ratio", "speed_ratio"):
-        return f"{value:.3g}"
+        return short(value)
     return f"{value:{'+' if column.signed else ''}.{column.digits}f}"
 
 

@@ -182,6 +182,11 @@ def summarise(
     }
 
 
+def short(value: float) -> str:
+    """Three digits, and no power of ten where a whole number will do."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
 def label(summary: Mapping[str, Any]) -> str:
     """The name of a row of the table."""
     return str(Variant(summary["method"], summary["regularised"]))
@@ -233,7 +238,7 @@ def _speed(start: str, others: Sequence[Mapping[str, Any]], key: str) -> str:
     for what, low, high in (("faster", 0.0, 0.95), ("about as fast", 0.95, 1.05), ("slower", 1.05, math.inf)):
         rows = sorted((other for other in others if low <= other[key] < high), key=lambda other: other[key])
         if rows:
-            clauses.append(f"{what}: " + ", ".join(f"{row['method']} (x {row[key]:.3g})" for row in rows))
+            clauses.append(f"{what}: " + ", ".join(f"{row['method']} (x {short(row[key])})" for row in rows))
     return "; ".join(clauses) + "."
 
 
