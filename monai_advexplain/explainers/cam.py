@@ -86,7 +86,9 @@ class _Layer(ModelWithHooks):
         # gradients, and behind a mean over the image these are smaller.
         factor = gradient.abs().flatten(1).amax(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny ** 0.5)
         factor = factor.reshape(-1, *[1] * (gradient.ndim - 1))
-        return None, (activation.detach() * factor,), ((gradient / factor).contiguous(),)
+        if getattr(self.model, "reverse_axes", False):  # AdaptedClassifier: feature maps back to the axes of the image
+            activation, gradient = activation.transpose(2, -1), gradient.transpose(2, -1)
+        return None, ((activation.detach() * factor).contiguous(),), ((gradient / factor).contiguous(),)
 
 
 class GradCAMExplainer(ClassifierExplainer):

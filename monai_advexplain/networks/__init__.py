@@ -11,16 +11,21 @@
 
 """Networks: generators on MONAI's nets, and the module that explains with them."""
 
+from monai_advexplain.networks.adapted_classifier import AdaptedClassifier
 from monai_advexplain.networks.blur import Blur
 from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
-from monai_advexplain.networks.frozen import Frozen, freeze, load_classifier, load_weights
+from monai_advexplain.networks.exported import ExportedNetwork
+from monai_advexplain.networks.frozen import Frozen, freeze
 from monai_advexplain.networks.gated import GatedExplainerNet, GatedGenerator, GatedPair
 from monai_advexplain.networks.generators import ImageHead, SeparateGenerators, TwoHeadGenerator
+from monai_advexplain.networks.loading import load_classifier, load_weights
 from monai_advexplain.networks.mask_generator import MaskedPair, MaskExplainerNet, MaskGenerator
 
 __all__ = [
+    "AdaptedClassifier",
     "Blur",
     "ExplainerNet",
+    "ExportedNetwork",
     "Frozen",
     "GatedExplainerNet",
     "GatedGenerator",
