@@ -59,10 +59,12 @@ __all__ = [
 _PARTS = (
     "benchmark",
     "data",
+    "dicom",
     "engines",
     "explainers",
     "handlers",
     "inferers",
+    "label",
     "losses",
     "metrics",
     "networks",

@@ -12,18 +12,26 @@
 """Readers of public data layouts, reproducible splits, and phantoms with known lesions."""
 
 from monai_advexplain.data.datalist import load_datalist
+from monai_advexplain.data.head_phantom import Head, render_head, write_head_phantom
 from monai_advexplain.data.inputs import list_images
+from monai_advexplain.data.patches import cut_patches
 from monai_advexplain.data.phantom import Chest, render_chest
 from monai_advexplain.data.phantom_dicom import write_chest_phantom
+from monai_advexplain.data.planted import plant_lesions
 from monai_advexplain.data.rsna import load_rsna
 from monai_advexplain.data.splits import split_by_group
 
 __all__ = [
     "Chest",
+    "Head",
+    "cut_patches",
     "list_images",
     "load_datalist",
     "load_rsna",
+    "plant_lesions",
     "render_chest",
+    "render_head",
     "split_by_group",
     "write_chest_phantom",
+    "write_head_phantom",
 ]

@@ -11,18 +11,23 @@
 
 """Transforms that MONAI lacks: readers of medical images, ground truth on the image's grid, display."""
 
+from monai_advexplain.transforms.dicom_volume_reader import DicomVolumeReader
 from monai_advexplain.transforms.ground_truth_mask import GroundTruthMaskd, boxes_to_mask
 from monai_advexplain.transforms.load_image import LoadMedicalImage, LoadMedicalImaged
 from monai_advexplain.transforms.overlay import overlay_figure, picture_grid, save_figure
+from monai_advexplain.transforms.plant_lesion import LesionRange, RandPlantLesiond
 from monai_advexplain.transforms.radiograph_reader import RadiographReader
 from monai_advexplain.transforms.random_affine import AffineRange, invert, warp
 
 __all__ = [
     "AffineRange",
+    "DicomVolumeReader",
     "GroundTruthMaskd",
+    "LesionRange",
     "LoadMedicalImage",
     "LoadMedicalImaged",
     "RadiographReader",
+    "RandPlantLesiond",
     "boxes_to_mask",
     "invert",
     "overlay_figure",

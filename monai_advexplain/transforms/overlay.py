@@ -16,7 +16,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -25,6 +27,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from monai.data import MetaTensor
 from torch import Tensor
 
 UNITS = r"intensity change $|g_s(x) - g_a(x)|$"
@@ -36,6 +39,7 @@ _ROBUST_PERCENTILE = 99.5
 _MAX_OPACITY = 0.9
 _FONT_SIZE = 8
 _PANEL_INCHES = 1.6
+_PLANES_INCHES = 9.0
 
 
 def _pixels(name: str, image: Tensor) -> np.ndarray:
@@ -102,42 +106,124 @@ def _draw_outline(axes: Axes, mask: np.ndarray) -> None:
     axes.add_collection(lines, autolim=False)
 
 
-def _draw_colour_bar(figure: Figure, axes: Axes | Sequence[Axes], scale: Normalize, highest: float, units: str) -> None:
-    bar = figure.colorbar(
-        ScalarMappable(scale, HEAT),
-        ax=axes,
-        fraction=0.05,
-        pad=0.02,
-        aspect=25,
-        extend="max" if highest > (scale.vmax or 0.0) else "neither",
-    )
+def _draw_colour_bar(figure: Figure, scale: Normalize, highest: float, units: str, **place: Any) -> None:
+    """Draw it at ``cax``, or beside ``ax``."""
+    if "ax" in place:
+        place |= {"fraction": 0.05, "pad": 0.02, "aspect": 25}
+    extend = "max" if highest > (scale.vmax or 0.0) else "neither"
+    bar = figure.colorbar(ScalarMappable(scale, HEAT), extend=extend, **place)
     bar.set_label(units, fontsize=_FONT_SIZE)
     bar.ax.tick_params(labelsize=_FONT_SIZE - 1)
     bar.ax.locator_params(nbins=5)
 
 
+class _Upright:
+    """A volume's axes turned and flipped so that they run to the patient's left, back and top, as doctors look at them.
+
+    Args:
+        image: (C, x, y, z); without an affine its axes are taken as left, back and top.
+    """
+
+    def __init__(self, image: Tensor) -> None:
+        affine = image.affine.cpu().numpy() if isinstance(image, MetaTensor) else np.diag([-1.0, -1.0, 1.0, 1.0])
+        self.shape = tuple(image.shape[1:])
+        stored = nibabel.orientations.io_orientation(affine)
+        wanted = nibabel.orientations.axcodes2ornt("LPS")
+        self.turn = nibabel.orientations.ornt_transform(stored, wanted)
+        self.axes = [int(axis) for axis in np.argsort(self.turn[:, 0])]  # of the image, in the order left, back, top
+        spacing = nibabel.affines.voxel_sizes(affine)
+        self.spacing = [float(spacing[axis]) for axis in self.axes]
+
+    def volume(self, volume: np.ndarray) -> np.ndarray:
+        return nibabel.orientations.apply_orientation(volume, self.turn)
+
+    def voxel(self, voxel: Sequence[int]) -> list[int]:
+        flips = self.turn[:, 1] < 0
+        return [self.shape[a] - 1 - voxel[a] if flips[a] else voxel[a] for a in self.axes]
+
+
+# Name, and the upright axes drawn to the right and downwards; the last axis, to the top, is drawn upwards.
+_PLANES = (("axial", 0, 1), ("coronal", 0, 2), ("sagittal", 1, 2))
+
+
+def _planes_figure(extent: Sequence[float], title: str | None) -> tuple[Figure, list[Axes], Axes]:
+    """A figure with axes for the three planes, in one scale of mm, and for the colour bar.
+
+    matplotlib's own layouts give every panel of a row the same height, which would draw planes in different scales.
+    """
+    gap, bar, head = 0.15, 1.0, 0.3 + 0.3 * bool(title)
+    across, down = 2 * extent[0] + extent[1], max(extent[1:])
+    inches = min((_PLANES_INCHES - 3 * gap - bar) / across, _PLANES_INCHES / down)
+    width, height = across * inches + 3 * gap + bar, down * inches + head + gap
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    panels, left = [], gap
+    for _, x, y in _PLANES:
+        w, h = extent[x] * inches, extent[y] * inches
+        panels.append(figure.add_axes((left / width, (gap + (down * inches - h) / 2) / height, w / width, h / height)))
+        left += w + gap
+    cax = figure.add_axes((left / width, gap / height, 0.12 / width, down * inches / height))
+    return figure, panels, cax
+
+
+def _draw_planes(
+    panels: Sequence[Axes],
+    upright: _Upright,
+    grey: np.ndarray,
+    heat: np.ndarray,
+    outline: np.ndarray | None,
+    voxel: Sequence[int],
+    window: Normalize,
+    scale: Normalize,
+) -> None:
+    """Three planes through a voxel of the stored volume."""
+    grey, heat = upright.volume(grey), upright.volume(heat)
+    outline = None if outline is None else upright.volume(outline)
+    place = upright.voxel(voxel)
+    for axes, (name, across, down) in zip(panels, _PLANES, strict=True):
+        through = 3 - across - down
+        picture, hot = (np.take(volume, place[through], axis=through) for volume in (grey, heat))
+        _bare(axes)
+        _draw_overlay(axes, picture, hot, window, scale)
+        if outline is not None:
+            _draw_outline(axes, np.take(outline, place[through], axis=through))
+        axes.set_aspect(upright.spacing[down] / upright.spacing[across])
+        if down == 2:
+            axes.invert_yaxis()
+        stored = upright.axes[through]
+        axes.set_title(f"{name}, {'xyz'[stored]} = {voxel[stored]}", fontsize=_FONT_SIZE)
+
+
 def overlay_figure(
-    image: Tensor, explanation: Tensor, mask: Tensor | None = None, title: str | None = None, units: str = UNITS
+    image: Tensor,
+    explanation: Tensor,
+    mask: Tensor | None = None,
+    title: str | None = None,
+    units: str = UNITS,
+    voxel: Sequence[int] | None = None,
 ) -> Figure:
     """Draws one image in grey under its explanation as transparent heat, with a colour bar.
 
-    Pictures stand upright: the first spatial axis is drawn to the right, the second downwards. Of a volume the slice
-    along the third axis with the highest explanation mass is drawn and named in the title. Grey runs from the image's
-    0.5th to its 99.5th percentile, heat from 0 to the explanation's 99.5th (of a volume: of all of it). The opacity
-    grows with the explanation, so that the image shows where it is low.
+    A 2D picture stands upright: the first spatial axis is drawn to the right, the second downwards. Of a volume three
+    orthogonal planes are drawn, axial, coronal and sagittal as nearly as its axes allow, turned as doctors look at them
+    (the patient's left and back to the right, front and top upwards) and in one scale of millimetres. Grey runs from
+    the image's 0.5th to its 99.5th percentile, heat from 0 to the explanation's 99.5th (of a volume: of all of it). The
+    opacity grows with the explanation, so that the image shows where it is low.
 
     Args:
-        image: (C, W, H) or (C, W, H, D); of several channels the mean is drawn.
-        explanation: (1, W, H) or (1, W, H, D), non-negative.
+        image: (C, W, H) or (C, x, y, z); of several channels the mean is drawn. The affine of a MetaTensor tells how a
+            volume lies in the patient, in RAS; without one its axes are taken as left, back and top, of one spacing.
+        explanation: (1, W, H) or (1, x, y, z), non-negative, in the image's grid.
         mask: ground truth to outline, shape of the explanation, 0 or 1.
         title: above the picture.
         units: label of the colour bar.
+        voxel: indices in a volume as given that all planes go through; default the explanation's maximum.
 
     Returns:
         Figure, not known to pyplot; :func:`save_figure` writes it.
 
     Raises:
-        ValueError: when the shapes do not fit.
+        ValueError: when the shapes do not fit, or the voxel lies outside the volume.
     """
     grey, heat = _pixels("image", image), _pixels("explanation", explanation)
     outline = None if mask is None else _pixels("mask", mask) > 0.5
@@ -146,10 +232,17 @@ def overlay_figure(
             raise ValueError(f"{name} must have the image's spatial shape {grey.shape}, got {pixels.shape}.")
     window, scale, highest = _window(grey), _heat_scale(heat), float(heat.max())
     if grey.ndim == 3:
-        index = _slice_index(heat, weighted=True)
-        grey, heat = grey[..., index], heat[..., index]
-        outline = None if outline is None else outline[..., index]
-        title = f"{title}, slice {index}" if title else f"slice {index}"
+        place = np.unravel_index(np.nan_to_num(heat).argmax(), heat.shape) if voxel is None else tuple(voxel)
+        if len(place) != 3 or not all(0 <= at < size for at, size in zip(place, grey.shape, strict=True)):
+            raise ValueError(f"voxel must be three indices in a volume of {grey.shape}, got {place}.")
+        upright = _Upright(image)
+        extent = [grey.shape[axis] * step for axis, step in zip(upright.axes, upright.spacing, strict=True)]
+        figure, panels, cax = _planes_figure(extent, title)
+        _draw_planes(panels, upright, grey, heat, outline, [int(at) for at in place], window, scale)
+        if title:
+            figure.suptitle(title, fontsize=_FONT_SIZE + 1)
+        _draw_colour_bar(figure, scale, highest, units, cax=cax)
+        return figure
 
     width, height = grey.shape
     figure = _figure(4.0, max(1.5, 3.2 * height / width))
@@ -160,7 +253,7 @@ def overlay_figure(
         _draw_outline(axes, outline)
     if title:
         axes.set_title(title, fontsize=_FONT_SIZE + 1)
-    _draw_colour_bar(figure, axes, scale, highest, units)
+    _draw_colour_bar(figure, scale, highest, units, ax=axes)
     return figure
 
 
@@ -234,7 +327,7 @@ def picture_grid(columns: Mapping[str, Tensor], row_titles: Sequence[str] | None
                 axes.set_title(name, fontsize=_FONT_SIZE)
         grid[i, 0].set_ylabel(titles[i], fontsize=_FONT_SIZE)
     if heat_names:
-        _draw_colour_bar(figure, list(grid.flat), scale, float(heat.max()), units)
+        _draw_colour_bar(figure, scale, float(heat.max()), units, ax=list(grid.flat))
     return figure
 
 

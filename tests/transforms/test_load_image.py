@@ -23,6 +23,7 @@ from monai.transforms import Compose, Resized
 from PIL import Image
 
 from monai_advexplain.transforms import LoadMedicalImage, LoadMedicalImaged
+from tests.hard_dicom import write_dicom, write_series
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 10)).astype(np.uint8)
 
@@ -136,6 +137,60 @@ def test_a_wrong_number_of_channels_is_told_with_file_and_both_counts(tmp_path):
         LoadMedicalImage()(path)
     with pytest.raises(ValueError, match=r"grey\.png: 1 channels found.*wanted 3"):
         LoadMedicalImage(channels=3)(save_png(tmp_path / "grey.png", GREY))
+
+
+def test_the_fourth_axis_of_a_nifti_is_its_channels(tmp_path):
+    values = np.random.default_rng(5).normal(size=(4, 5, 6, 2)).astype(np.float32)
+    image = LoadMedicalImage(channels=2, spatial_dims=3)(save_nifti(tmp_path / "two.nii.gz", values))
+    np.testing.assert_array_equal(image.numpy(), values.transpose(3, 0, 1, 2))
+    np.testing.assert_allclose(image.affine, np.diag([2.0, 3.0, 4.0, 1.0]))
+    flat = LoadMedicalImage(channels=2)(save_nifti(tmp_path / "flat.nii", values[:, :, :1]))
+    np.testing.assert_array_equal(flat.numpy(), values[:, :, 0].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(("spatial_dims", "shape"), [(None, (1, 10, 6)), (2, (1, 10, 6)), (3, (1, 10, 6, 1))])
+def test_a_nifti_of_one_slice_is_a_volume_only_when_one_is_wanted(tmp_path, spatial_dims, shape):
+    path = save_nifti(tmp_path / "a.nii.gz", GREY.T.astype(np.float32)[..., None])
+    image = LoadMedicalImaged("image", spatial_dims=spatial_dims)({"image": path})["image"]
+    assert image.shape == shape
+    assert image.meta["spatial_shape"].tolist() == list(shape[1:])
+
+
+VOLUME = np.zeros((3, 4, 6), dtype=np.int16)
+
+
+@pytest.mark.parametrize(
+    ("write", "found"),
+    [
+        (lambda folder: save_png(folder / "a.png", GREY), 2),
+        (lambda folder: write_dicom(folder / "a.dcm", VOLUME[0]), 2),
+        (lambda folder: save_nifti(folder / "a.nii.gz", VOLUME), 3),
+        (lambda folder: write_series(folder / "a", VOLUME)[0].parent, 3),
+        (lambda folder: write_series(folder / "a", VOLUME), 3),
+        (lambda folder: write_dicom(folder / "a.dcm", VOLUME), 3),
+    ],
+    ids=["PNG", "radiograph", "NIfTI", "DICOM folder", "DICOM list", "cine"],
+)
+def test_the_wrong_number_of_spatial_dimensions_is_told_with_what_was_found(tmp_path, write, found):
+    path = write(tmp_path)
+    assert LoadMedicalImage(spatial_dims=found)(path).ndim == 1 + found
+    with pytest.raises(ValueError, match=rf"a\S*( and 2 more)?: {found} spatial dimensions found.*wanted {5 - found}"):
+        LoadMedicalImage(spatial_dims=5 - found)(path)
+
+
+def test_more_dimensions_than_three_are_refused_and_so_is_wanting_them(tmp_path):
+    path = save_nifti(tmp_path / "five.nii.gz", np.zeros((4, 5, 6, 2, 3), dtype=np.float32))
+    with pytest.raises(ValueError, match=r"five\.nii\.gz: 4 spatial dimensions found.*wanted 2 or 3"):
+        LoadMedicalImage(channels=3)(path)
+    with pytest.raises(ValueError, match=r"spatial_dims=4 found, wanted 2, 3 or None"):
+        LoadMedicalImage(spatial_dims=4)
+
+
+def test_a_series_is_named_by_its_folder_or_its_first_file(tmp_path):
+    paths = write_series(tmp_path / "a", VOLUME)
+    load = LoadMedicalImaged("image")
+    assert load({"image": str(tmp_path / "a")})["image"].meta["filename_or_obj"] == str(tmp_path / "a")
+    assert load({"image": [str(p) for p in paths]})["image"].meta["filename_or_obj"] == str(paths[0])
 
 
 def test_a_missing_file_is_named(tmp_path):

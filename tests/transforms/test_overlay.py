@@ -14,10 +14,12 @@
 from __future__ import annotations
 
 import matplotlib
+import nibabel
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from monai.data import MetaTensor
 from PIL import Image
 
 from monai_advexplain.transforms.overlay import HEAT, OUTLINE, overlay_figure, picture_grid, save_figure
@@ -125,14 +127,56 @@ def test_a_mask_up_to_the_border_is_outlined_there_without_moving_the_picture():
     assert figure.axes[0].axis() == (-0.5, WIDTH - 0.5, HEIGHT - 0.5, -0.5)
 
 
-def test_of_a_volume_the_slice_of_highest_explanation_mass_is_shown():
+def spotted_volume(codes: str, spacing: tuple[float, ...]) -> tuple[MetaTensor, MetaTensor]:
+    """A volume of 20 x 30 x 16 mm and its map, stored along the given axes: a spot to the left, front and top."""
+    sizes = {"L": 20, "R": 20, "A": 30, "P": 30, "S": 16, "I": 16}
+    centre = {"L": 15, "R": 5, "A": 24, "P": 6, "S": 12, "I": 4}
+    affine, near = np.diag([0.0, 0.0, 0.0, 1.0]), []
+    for axis, (to, sign) in enumerate(nibabel.orientations.axcodes2ornt(codes)):
+        affine[int(to), axis] = sign * spacing[axis]
+        mm = (np.arange(round(sizes[codes[axis]] / spacing[axis])) + 0.5) * spacing[axis]
+        near.append(np.abs(mm - centre[codes[axis]]) < 2)
+    explanation = np.einsum("i,j,k->ijk", *near).astype(np.float32)
+    image = np.linspace(0, 1, explanation.size, dtype=np.float32).reshape(explanation.shape)
+    return MetaTensor(image[None], affine=affine), MetaTensor(explanation[None], affine=affine)
+
+
+@pytest.mark.parametrize(
+    ("codes", "spacing"), [("LPS", (1, 1, 1)), ("RAS", (1, 1, 2)), ("ASL", (0.5, 2, 1)), ("PIR", (1, 1, 1))]
+)
+def test_three_planes_of_a_volume_meet_at_its_maximum_and_stand_as_doctors_look_at_them(codes, spacing):
+    image, explanation = spotted_volume(codes, spacing)
+    figure = overlay_figure(image, explanation, mask=explanation, title="case 7")
+    figure.canvas.draw()
+    place = dict(zip("xyz", np.argwhere(explanation[0].numpy())[0], strict=True))
+    panels = figure.axes[:3]
+    for axes, plane in zip(panels, ("axial", "coronal", "sagittal"), strict=True):
+        name, said = axes.get_title().split(", ")
+        assert name == plane
+        letter, index = said.split(" = ")
+        assert place[letter] == int(index)
+    assert figure._suptitle.get_text() == "case 7"
+    for panel, wanted in enumerate(((0.75, 0.2), (0.75, 0.25), (0.2, 0.25))):  # from the left and from the top
+        rows, columns = np.nonzero(is_coloured(drawn(figure, panel)))
+        assert (columns.mean() + 0.5) / WIDTH == pytest.approx(wanted[0], abs=0.06)
+        assert (rows.mean() + 0.5) / HEIGHT == pytest.approx(wanted[1], abs=0.06)
+        assert outline_share(figure, panel) > 0.001
+    boxes = [axes.get_window_extent() for axes in panels]
+    mm = [(box.width / across, box.height / down) for box, (across, down) in
+          zip(boxes, ((20, 30), (20, 16), (30, 16)), strict=True)]  # fmt: skip
+    np.testing.assert_allclose(mm, mm[0][0], rtol=0.03)
+
+
+def test_planes_go_through_the_voxel_that_is_asked_for():
     volume = gradient_image()[..., None].repeat(1, 1, 1, 8)
     explanation = torch.zeros_like(volume)
     explanation[..., 5] = corner_square()
-    explanation[0, 0, 0, 2] = 1.0
-    figure = overlay_figure(volume, explanation, mask=explanation, title="case 7")
-    assert figure.axes[0].get_title() == "case 7, slice 5"
-    assert is_coloured(drawn(figure, 0))[:5, 24:].all()
+    figure = overlay_figure(volume, explanation, voxel=(26, 2, 5))
+    assert [axes.get_title() for axes in figure.axes[:3]] == ["axial, z = 5", "coronal, y = 2", "sagittal, x = 26"]
+    assert is_coloured(drawn(figure, 0))[:5, 24:].all()  # without an affine the axes are left, back and top
+    assert not is_coloured(drawn(overlay_figure(volume, explanation, voxel=(3, 15, 2)), 0)).any()
+    with pytest.raises(ValueError, match=r"voxel must be three indices in a volume of \(30, 20, 8\), got \(0, 20, 0\)"):
+        overlay_figure(volume, explanation, voxel=(0, 20, 0))
 
 
 def test_several_channels_are_drawn_as_their_mean():
