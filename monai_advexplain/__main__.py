@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Command line: ``python -m monai_advexplain {demo,phantom,compare,speed}``."""
+"""Command line: ``python -m monai_advexplain {demo,phantom,plant,patches,explain,compare,speed}``."""
 
 from __future__ import annotations
 
@@ -29,12 +29,69 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--quick", action="store_true", help="a run of seconds that only shows that everything runs")
     demo.add_argument("--seed", type=int, default=0)
-    phantom = commands.add_parser("phantom", help="write chest phantoms as DICOM in the RSNA challenge's layout")
+    phantom = commands.add_parser("phantom", help="write images of phantoms with lesions of known place")
     phantom.add_argument("output", type=Path, help="folder to write")
-    phantom.add_argument("--images", type=int, default=600, help="number of images")
-    phantom.add_argument("--size", type=int, default=128, help="columns and rows")
-    phantom.add_argument("--confounder", type=float, default=0.0, help="0 to 1: how a corner marker follows the label")
+    phantom.add_argument(
+        "--kind",
+        choices=("chest", "head"),
+        default="chest",
+        help="chest: radiographs as DICOM in the RSNA challenge's layout; head: NIfTI volumes and a datalist",
+    )
+    phantom.add_argument("--images", type=int, help="number of images; default: 600 chests, 400 heads")
+    phantom.add_argument("--size", type=int, help="pixels along each axis; default: 128 for chests, 48 for heads")
+    phantom.add_argument("--confounder", type=float, help="0 to 1: how a marker in a chest's corner follows the label")
     phantom.add_argument("--seed", type=int, default=0)
+    plant = commands.add_parser("plant", help="write volumes of a Decathlon task with and without planted lesions")
+    plant.add_argument("decathlon_dir", type=Path, metavar="DECATHLON_DIR", help="folder with dataset.json")
+    plant.add_argument("output", type=Path, metavar="OUTPUT", help="folder to write: NIfTI volumes and a datalist")
+    plant.add_argument("--share", type=float, default=0.5, help="of the volumes with lesions")
+    plant.add_argument("--versions", type=int, default=4, help="volumes for each case")
+    plant.add_argument("--seed", type=int, default=0)
+    patches = commands.add_parser("patches", help="cut patches with and without lesion, one patient left out for tests")
+    patches.add_argument("dataset_dir", type=Path, help="folder of patients with flair.nii.gz and lesions.nii.gz")
+    patches.add_argument("output", type=Path, help="folder to write: NIfTI volumes and a datalist")
+    patches.add_argument("--held-out", required=True, help="name of the patient's folder that is the test section")
+    patches.add_argument("--size", type=int, default=32, help="voxels along each axis")
+    patches.add_argument("--count", type=int, default=200, help="patches of a patient")
+    patches.add_argument("--seed", type=int, default=0)
+    explain = commands.add_parser("explain", help="images through a bundle: maps, pictures and scores as files")
+    explain.add_argument(
+        "inputs",
+        nargs="*",
+        type=Path,
+        metavar="INPUT",
+        help="file, folder (a DICOM series, or many) or datalist (.json)",
+    )
+    explain.add_argument("--from-dicomweb", metavar="URL", help="explain a study of a PACS instead of an INPUT")
+    explain.add_argument("--study", metavar="UID", help="its Study Instance UID")
+    explain.add_argument("--store", action="store_true", help="store the DICOM results in that study")
+    explain.add_argument("--bundle", type=Path, required=True, help="bundle's folder, with configs/inference.json")
+    explain.add_argument("--output", type=Path, required=True, help="folder for all results")
+    explain.add_argument(
+        "--formats",
+        default="nifti,png",
+        help="of nifti, png, dicom-pm (Parametric Map), dicom-seg (Segmentation) and dicom-sc (Secondary Capture), "
+        "with commas between; default: nifti,png",
+    )
+    explain.add_argument(
+        "--threshold",
+        default="5%",
+        help="what dicom-seg marks: voxels above a value of the map (0.1) or a share of the highest (5%%, the default)",
+    )
+    explain.add_argument("--overwrite", action="store_true", help="replace results in the output folder")
+    explain.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any entry of inference.json, for instance inferer#sw_batch_size=4",
+    )
+    explain.add_argument(
+        "--backend",
+        choices=("torch", "torchscript", "onnx", "openvino"),
+        default="torch",
+        help="what runs the explainer; exported beside its weights when it is used first (docs/exports.md)",
+    )
     compare = commands.add_parser("compare", help="explanation methods side by side: table, intervals and report")
     compare.add_argument("--bundle", type=Path, required=True, help="bundle's folder, with configs/compare.json")
     compare.add_argument("--dataset_dir", type=Path, required=True, help="folder of the data")
@@ -52,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--bundle", type=Path, default=Path("bundles/chest_xray_advexplain"), help="bundle's folder")
     speed.add_argument("--size", type=int, default=224, help="columns and rows")
     speed.add_argument("--repeats", type=int, default=20, help="turns")
+    speed.add_argument("--backends", action="store_true", help="time the backends of the bundle's explainer instead")
     return parser
 
 
@@ -75,6 +133,55 @@ def _compare(options: argparse.Namespace) -> None:
     print(f"\nTable:  {folder / 'table.csv'}\nReport: {folder / 'report.html'}")
 
 
+def _explain(options: argparse.Namespace) -> int:
+    """Explain; returns the exit code."""
+    from monai_advexplain.benchmark.command import _settings
+    from monai_advexplain.inferers.explain_command import run_explain, run_explain_study
+    from monai_advexplain.inferers.outputs import ExplanationFiles
+
+    if bool(options.inputs) == bool(options.from_dicomweb):
+        raise ValueError("name either an INPUT or --from-dicomweb URL.")
+    if bool(options.from_dicomweb) != bool(options.study) or (options.store and not options.study):
+        raise ValueError("--from-dicomweb URL, --study UID and --store belong together.")
+    formats = [name.strip() for name in options.formats.split(",")]
+    files = ExplanationFiles(options.output, formats, options.threshold, options.overwrite)
+    rest = (options.bundle, files, _settings(options.set), options.backend)
+    if options.study:
+        failed = run_explain_study(options.from_dicomweb, options.study, *rest, store_results=options.store)
+    else:
+        failed = run_explain(options.inputs, *rest)
+    return 1 if failed else 0
+
+
+def _write_data(options: argparse.Namespace) -> str:
+    """Write a data set; returns what to say about it."""
+    from monai_advexplain import data
+
+    if options.command == "plant":
+        folder = data.plant_lesions(
+            options.decathlon_dir, options.output, options.seed, options.share, versions=options.versions
+        )
+    elif options.command == "patches":
+        folder = data.cut_patches(
+            options.dataset_dir, options.output, options.held_out, options.size, options.count, options.seed
+        )
+    elif options.kind == "head":
+        if options.confounder is not None:
+            raise ValueError("--confounder is for --kind chest only.")
+        given = {"n_volumes": options.images, "size": options.size}
+        given = {name: value for name, value in given.items() if value is not None}
+        folder = data.write_head_phantom(options.output, seed=options.seed, **given)
+    else:
+        count, size = (
+            value if given is None else given for given, value in ((options.images, 600), (options.size, 128))
+        )
+        folder = data.write_chest_phantom(
+            options.output, count, size, confounder=options.confounder or 0.0, seed=options.seed
+        )
+        return f"{count} images in {folder}"
+    return f"{len(list(folder.glob('images/*.nii.gz')))} images in {folder}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
@@ -85,20 +192,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             table = run_demo(options.output, options.bundle, options.quick, options.seed)
             results = options.output / "eval"
             print(f"\n{table}\n\nPictures: {results / 'pictures.png'}\nMetrics:  {results / 'metrics.json'}")
+        elif options.command == "explain":
+            return _explain(options)
         elif options.command == "compare":
             _compare(options)
         elif options.command == "speed":
-            from monai_advexplain.benchmark.speed import measure_speed, speed_table
+            from monai_advexplain.benchmark.speed import measure_backends, measure_speed, speed_table
 
-            print(speed_table(measure_speed(options.bundle, options.size, repeats=options.repeats)))
+            measure = measure_backends if options.backends else measure_speed
+            print(speed_table(measure(options.bundle, options.size, repeats=options.repeats)))
         else:
-            from monai_advexplain.data import write_chest_phantom
-
-            folder = write_chest_phantom(
-                options.output, options.images, options.size, confounder=options.confounder, seed=options.seed
-            )
-            print(f"{options.images} images in {folder}")
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+            print(_write_data(options))
+    except (ValueError, FileNotFoundError, FileExistsError, ConnectionError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

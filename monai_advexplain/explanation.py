@@ -34,7 +34,8 @@ class Explanation:
         decision: the classifier's decision about the image.
         decision_similar: the same for the similar image.
         decision_adversarial: the same for the adversarial image.
-        input: file that the image came from, or "".
+        input: file that the image came from, the first of a DICOM series, or "".
+        image: what was explained, (C, *spatial), as it was loaded; None when it was not kept.
     """
 
     map: Tensor
@@ -47,6 +48,7 @@ class Explanation:
     decision_similar: bool
     decision_adversarial: bool
     input: str = ""
+    image: Tensor | None = None
 
     @property
     def flipped(self) -> bool:

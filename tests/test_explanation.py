@@ -65,6 +65,7 @@ def test_the_images_are_those_of_the_output():
     assert explanation.map is output["explanation"]
     assert explanation.similar is output["similar"]
     assert explanation.adversarial is output["adversarial"]
+    assert explanation.image is None
 
 
 def test_a_map_that_came_from_no_file_has_no_input():

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from ignite.engine import Events
 from monai.engines import Workflow
-from monai.transforms import SaveImage
+from monai.transforms import ResampleToMatch
 
 from monai_advexplain.explanation import Explanation
-from monai_advexplain.transforms.load_image import LoadMedicalImaged
-from monai_advexplain.transforms.overlay import overlay_figure, save_figure
-
-RESULTS = "results.jsonl"
+from monai_advexplain.inferers.outputs import RESULTS, ExplanationFiles
+from monai_advexplain.transforms.load_image import LoadMedicalImage
 
 
 class ExplanationWriter:
@@ -39,14 +38,15 @@ class ExplanationWriter:
 
     Args:
         output_dir: folder, made when missing; files of the same names are replaced.
-        load_image: file name -> image (C, *spatial) for the overlay, in the file's own grid.
+        load_image: file name -> image (C, *spatial) for the overlay, in the file's own grid. Where that is not the
+            map's, as a file of a DICOM series is not, the image that the network saw is drawn instead.
     """
 
     def __init__(self, output_dir: str | Path, load_image: Callable[[str], Any] | None = None) -> None:
         self.output_dir = Path(output_dir)
-        self.load_image = load_image or (lambda path: LoadMedicalImaged(keys="image")({"image": path})["image"])
+        self.load_image = load_image
         self._results: TextIO | None = None
-        self._names: set[str] = set()
+        self._files = ExplanationFiles(output_dir, overwrite=True)
 
     def attach(self, engine: Workflow) -> None:
         """Attach to ``engine``, an evaluator that decollates."""
@@ -57,7 +57,7 @@ class ExplanationWriter:
 
     def _open(self) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        self._names = set()
+        self._files = ExplanationFiles(self.output_dir, overwrite=True)
         self._results = open(self.output_dir / RESULTS, "w", encoding="utf-8")  # noqa: SIM115  # closed by events
 
     def _close(self) -> None:
@@ -87,32 +87,9 @@ class ExplanationWriter:
             Its line of ``results.jsonl``.
         """
         explanation = Explanation.from_output(output)
-        name = self._unique_name(explanation.input)
-        line = explanation.scores()
-        images = {
-            "explanation": explanation.map,
-            "similar": explanation.similar,
-            "adversarial": explanation.adversarial,
-        }
-        for role, image in images.items():
-            path = self.output_dir / f"{name}_{role}"
-            SaveImage(output_ext=".nii.gz", resample=False, print_log=False)(image, filename=str(path))
-            line[role] = f"{path.name}.nii.gz"
-        original = self.load_image(explanation.input) if explanation.input else output["image"]
-        title = f"decision {'yes' if explanation.decision else 'no'}, probability {explanation.probability:.2f}"
-        overlay = self.output_dir / f"{name}_overlay.png"
-        save_figure(overlay_figure(original, explanation.map, title=title), overlay)
-        return line | {"overlay": overlay.name}
-
-    def _unique_name(self, path: str) -> str:
-        """The input's file name without its suffixes; numbered where two inputs share it."""
-        name = Path(path).name or "image"
-        for suffix in (".gz", ".nii", ".dcm", ".dicom", ".png", ".jpg", ".jpeg"):
-            if name.lower().endswith(suffix):
-                name = name[: -len(suffix)]
-        unique, count = name, 1
-        while unique in self._names:
-            count += 1
-            unique = f"{name}_{count}"
-        self._names.add(unique)
-        return unique
+        load_image = self.load_image or LoadMedicalImage(channels=len(explanation.similar))
+        image = load_image(explanation.input) if explanation.input else output["image"]
+        if image.shape[1:] != explanation.map.shape[1:]:  # one file of a series, or of a tensor what the network saw
+            image = ResampleToMatch(mode="bilinear")(output["image"], explanation.map)
+        name = self._files.name([explanation.input or "image"])
+        return explanation.scores() | self._files.write(name, replace(explanation, image=image))

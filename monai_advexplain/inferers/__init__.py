@@ -11,8 +11,21 @@
 
 """Inference: how an image goes through an explainer, one by one or from a bundle."""
 
+from monai_advexplain.inferers.backends import BACKENDS, on_backend
 from monai_advexplain.inferers.bundle import BundleExplainer, load
 from monai_advexplain.inferers.explain import check_fit, explain_images
 from monai_advexplain.inferers.pair_inferer import PairInferer
+from monai_advexplain.inferers.slice_inferer import SlicePairInferer
+from monai_advexplain.inferers.window_inferer import WindowPairInferer
 
-__all__ = ["BundleExplainer", "PairInferer", "check_fit", "explain_images", "load"]
+__all__ = [
+    "BACKENDS",
+    "BundleExplainer",
+    "PairInferer",
+    "SlicePairInferer",
+    "WindowPairInferer",
+    "check_fit",
+    "explain_images",
+    "load",
+    "on_backend",
+]

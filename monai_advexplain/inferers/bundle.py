@@ -14,8 +14,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -24,15 +27,18 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, LoadImaged
 
 from monai_advexplain.explanation import Explanation
+from monai_advexplain.inferers.backends import on_backend
 from monai_advexplain.inferers.explain import explain_images
 
 CONFIG = Path("configs") / "inference.json"
+Image: TypeAlias = str | os.PathLike | torch.Tensor | np.ndarray
 
 
-def _parsed(parser: ConfigParser, name: str) -> Any:
-    """An entry of a config; what went wrong as it was raised, not as MONAI's parser wraps it."""
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What went wrong as it was raised, not as MONAI's parser and transforms wrap it."""
     try:
-        return parser.get_parsed_content(name)
+        yield
     except RuntimeError as error:
         reason: BaseException | None = error
         while reason is not None and not isinstance(reason, (FileNotFoundError, ValueError)):
@@ -48,13 +54,17 @@ class BundleExplainer:
     Args:
         bundle_root: folder of the bundle.
         overrides: entries of the config to replace, ids as in MONAI bundles: ``{"model_dir": "...", "device": "cpu"}``.
+        backend: what runs the explainer, see :func:`~monai_advexplain.inferers.on_backend`; its file lies in the
+            bundle's ``model_dir``. The classifier stays on PyTorch.
 
     Raises:
         FileNotFoundError: when the bundle, its config or its weights are missing.
-        ValueError: when weights do not fit.
+        ValueError: when weights do not fit, or the backend is unknown, not installed, or its file does not fit.
     """
 
-    def __init__(self, bundle_root: str | os.PathLike, overrides: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, bundle_root: str | os.PathLike, overrides: dict[str, Any] | None = None, backend: str = "torch"
+    ) -> None:
         config = Path(bundle_root) / CONFIG
         if not config.is_file():
             raise FileNotFoundError(f"{bundle_root} is not a bundle of this package: there is no {config}.")
@@ -62,48 +72,63 @@ class BundleExplainer:
         parser.read_config(str(config))
         parser.read_meta(str(config.with_name("metadata.json")))
         parser.update({"bundle_root": str(bundle_root), **(overrides or {})})
-        self.device = torch.device(_parsed(parser, "device"))
-        self.decision = _parsed(parser, "decision")
-        self.network = _parsed(parser, "network").to(self.device).eval()
-        self.classifier = _parsed(parser, "classifier").to(self.device).eval()
-        self.inferer = _parsed(parser, "inferer")
-        self.preprocessing = _parsed(parser, "preprocessing")
-        self.postprocessing = _parsed(parser, "postprocessing")
+        with _plain_errors():
+            self.device = torch.device(parser.get_parsed_content("device"))
+            self.decision = parser.get_parsed_content("decision")
+            network = parser.get_parsed_content("network").to(self.device).eval()
+            folder = parser.get_parsed_content("model_dir") if "model_dir" in parser else Path(bundle_root) / "models"
+            self.network = on_backend(network, backend, folder)
+            self.classifier = parser.get_parsed_content("classifier").to(self.device).eval()
+            self.inferer = parser.get_parsed_content("inferer")
+            self.preprocessing = parser.get_parsed_content("preprocessing")
+            self.postprocessing = parser.get_parsed_content("postprocessing")
 
     @torch.no_grad()
-    def __call__(self, image: str | os.PathLike | torch.Tensor | np.ndarray) -> Explanation:
+    def __call__(self, image: Image | Sequence[str | os.PathLike]) -> Explanation:
         """Explain one image.
 
         Args:
-            image: a file that the bundle's pre-processing can read; or a tensor or array (C, *spatial) as it would have
-                been loaded (axis 1 is x, axis 2 is y; intensities before any scaling).
+            image: a file that the bundle's pre-processing can read, or the files of a DICOM series in any order, or its
+                folder; or a tensor or array (C, *spatial) as it would have been loaded (axis 1 is x, axis 2 is y, axis
+                3 the slices; intensities before any scaling).
 
         Returns:
             The explanation in the image's own grid.
 
         Raises:
-            FileNotFoundError: when the file is missing.
-            ValueError: when the image does not fit the network.
+            FileNotFoundError: when a file is missing.
+            ValueError: when the image cannot be read, or does not fit the network.
         """
-        loads = not isinstance(image, (torch.Tensor, np.ndarray))
-        if loads and not Path(image).is_file():  # type: ignore[arg-type]
-            raise FileNotFoundError(f"no image at {image}.")
-        steps = [t for t in self.preprocessing.transforms if loads or not isinstance(t, LoadImaged)]
-        start = str(image) if loads else image if isinstance(image, MetaTensor) else MetaTensor(image)
-        item = Compose(steps)({"image": start})
-        batch = item["image"][None].to(self.device)
-        result = explain_images(batch.as_tensor(), self.network, self.classifier, self.decision, self.inferer)
-        for name, value in result.items():
-            one = value[0].float() if value.ndim > 2 else value[0]
-            item[name] = MetaTensor(one).copy_meta_from(item["image"]) if value.ndim > 2 else one
-        return Explanation.from_output(self.postprocessing(item))
+        with _plain_errors():
+            loaded = self._load(image)
+            item = self._steps(LoadImaged, leave_out=True)({"image": loaded})
+            batch = item["image"][None].to(self.device)
+            result = explain_images(batch.as_tensor(), self.network, self.classifier, self.decision, self.inferer)
+            for name, value in result.items():
+                one = value[0].float() if value.ndim > 2 else value[0]
+                item[name] = MetaTensor(one).copy_meta_from(item["image"]) if value.ndim > 2 else one
+            return replace(Explanation.from_output(self.postprocessing(item)), image=loaded)
+
+    def _load(self, image: Image | Sequence[str | os.PathLike]) -> MetaTensor:
+        if isinstance(image, (torch.Tensor, np.ndarray)):
+            return image if isinstance(image, MetaTensor) else MetaTensor(image)
+        files = [str(image)] if isinstance(image, (str, os.PathLike)) else [str(file) for file in image]
+        missing = [file for file in files if not Path(file).exists()]
+        if missing or not files:
+            raise FileNotFoundError(f"no image at {missing[0]}." if files else "no image: the list of files is empty.")
+        return self._steps(LoadImaged)({"image": files if len(files) > 1 else files[0]})["image"]
+
+    def _steps(self, kind: type, leave_out: bool = False) -> Compose:
+        """The steps of the pre-processing that are of a kind, or those that are not."""
+        return Compose([step for step in self.preprocessing.transforms if isinstance(step, kind) is not leave_out])
 
 
-def load(bundle_root: str | os.PathLike, **overrides: Any) -> BundleExplainer:
+def load(bundle_root: str | os.PathLike, backend: str = "torch", **overrides: Any) -> BundleExplainer:
     """The explainer of a bundle.
 
     Args:
         bundle_root: folder of the bundle.
+        backend: ``"torch"``, ``"torchscript"``, ``"onnx"`` or ``"openvino"``, see :class:`BundleExplainer`.
         overrides: entries of its ``configs/inference.json`` to replace, for instance ``device="cpu"``.
 
     Example::
@@ -112,4 +137,4 @@ def load(bundle_root: str | os.PathLike, **overrides: Any) -> BundleExplainer:
         explanation = explainer("radiograph.dcm")
         explanation.map, explanation.adversarial, explanation.probability, explanation.flipped
     """
-    return BundleExplainer(bundle_root, overrides)
+    return BundleExplainer(bundle_root, overrides, backend)

@@ -38,7 +38,8 @@ def explain_images(
         network: an ExplainerNet.
         classifier: images -> logits; None to explain without scores.
         decision: which decision of the classifier is explained.
-        inferer: network, images -> pair of generated images.
+        inferer: network, images -> pair of generated images; a
+            :class:`~monai_advexplain.inferers.PairInferer` also says how the classifier sees whole images.
 
     Returns:
         ``similar`` and ``adversarial`` (B, C, *spatial), ``explanation`` (B, 1, *spatial); and, with a classifier,
@@ -46,13 +47,15 @@ def explain_images(
         ``decision_similar``, ``decision_adversarial`` (B, 1) bool.
     """
     decision = Decision() if decision is None else decision
-    pair = (inferer or PairInferer())(images, network)
-    explanation = network.explain(images, pair)  # type: ignore[operator]
+    inferer = inferer or PairInferer()
+    classify = (inferer if isinstance(inferer, PairInferer) else PairInferer()).classify
+    pair = inferer(images, network)
+    explanation = network.explain(images.to(pair.similar.device), pair)  # type: ignore[operator]
     result = {"similar": pair.similar, "adversarial": pair.adversarial, "explanation": explanation}
     if classifier is not None:
         with evaluating(classifier):
             for suffix, shown in (("", images), ("_similar", pair.similar), ("_adversarial", pair.adversarial)):
-                logits = classifier(shown)
+                logits = classify(shown, classifier, decision)
                 result[f"probability{suffix}"] = decision.probability(logits)[:, None]
                 result[f"decision{suffix}"] = decision.hard(logits)[:, None]
     return result

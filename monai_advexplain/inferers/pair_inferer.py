@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from monai.data import MetaTensor
 from monai.inferers import Inferer
 from torch import Tensor
 
+from monai_advexplain.decision import Decision
 from monai_advexplain.networks.explainer_net import GeneratedPair
 
 
@@ -34,5 +36,21 @@ class PairInferer(Inferer):
             args: not used.
             kwargs: not used.
         """
-        image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
-        return network.generate(image)
+        return network.generate(_plain(inputs))
+
+    def classify(self, images: Tensor, classifier: torch.nn.Module, decision: Decision) -> Any:
+        """What the classifier says about whole images, in the way in which this inferer shows them to networks.
+
+        Args:
+            images: (B, C, *spatial).
+            classifier: images -> logits.
+            decision: which decision is explained; an inferer that asks several times needs it to choose an answer.
+
+        Returns:
+            The classifier's output, B rows.
+        """
+        return classifier(_plain(images))
+
+
+def _plain(images: Tensor) -> Tensor:
+    return images.as_tensor() if isinstance(images, MetaTensor) else images

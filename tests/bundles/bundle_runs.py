@@ -62,7 +62,7 @@ def command(run_id: str, config: str, root: Path = BUNDLE, **overrides: Any) -> 
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 

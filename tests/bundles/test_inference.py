@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 
 import monai_advexplain
+from monai_advexplain.__main__ import main
 from monai_advexplain.transforms import LoadMedicalImage
 from tests.bundles.bundle_runs import BUNDLE, command, messages, run, workflow
 
@@ -138,11 +139,26 @@ def test_python_gives_for_a_file_and_for_a_tensor_what_the_command_wrote(explain
         assert result.scores().keys() <= line.keys()
 
 
+def test_the_command_explain_gives_what_the_bundles_own_command_wrote(trained, written, images, tmp_path):
+    settings = [part for name, value in trained.options.items() for part in ("--set", f"{name}={json_or_text(value)}")]
+    assert main(["explain", str(images), "--bundle", str(BUNDLE), "--output", str(tmp_path), *settings]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written.iterdir()}
+    for line, wanted in zip(lines_of(tmp_path), lines_of(written), strict=True):
+        assert line == pytest.approx(wanted, abs=1e-6)
+        maps = [nib.load(folder / line["explanation"]).get_fdata() for folder in (tmp_path, written)]
+        np.testing.assert_allclose(*maps, rtol=0, atol=1e-6)
+
+
+def json_or_text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def test_a_result_keeps_the_file_and_the_place_of_its_image(explainer, images):
     path = images / "slice.nii.gz"
     result = explainer(path)
     assert result.input == str(path)
     torch.testing.assert_close(result.map.affine, LoadMedicalImage()(path).affine)
+    torch.testing.assert_close(result.image, LoadMedicalImage()(path))
     assert explainer(torch.rand(1, 40, 50)).input == ""
 
 

@@ -27,13 +27,14 @@ from torch import nn
 from monai_advexplain import ExplainerEvaluator, ExplainerNet, TwoHeadGenerator
 from monai_advexplain.handlers import ExplanationWriter
 from monai_advexplain.transforms import LoadMedicalImaged
+from tests.dicom.sources import mr_series
 
 
 class MeanClassifier(nn.Module):
     """Says yes to bright images."""
 
     def forward(self, images):
-        return images.mean(dim=(1, 2, 3))[:, None] / 100.0 - 1.0
+        return images.flatten(1).mean(dim=1)[:, None] / 100.0 - 1.0
 
 
 @pytest.fixture
@@ -48,13 +49,19 @@ def paths(tmp_path):
     return [str(tmp_path / "images" / name) for name in names]
 
 
-def evaluator(paths, writer, classifier=None):
-    loader = DataLoader(Dataset([{"image": path} for path in paths], LoadMedicalImaged("image")), batch_size=1)
-    network = ExplainerNet(TwoHeadGenerator(nn.Conv2d(1, 4, 3, padding=1), features=4))
+def evaluator(paths, writer, classifier=None, dims=2, channels=1):
+    dataset = Dataset([{"image": path} for path in paths], LoadMedicalImaged("image", channels=channels))
+    trunk = (nn.Conv2d, nn.Conv3d)[dims - 2](channels, 4, 3, padding=1)
+    generator = TwoHeadGenerator(trunk, features=4, spatial_dims=dims, channels=channels)
+    network = ExplainerNet(generator, spatial_dims=dims, channels=channels)
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)  # the residual of a new network is zero
     return ExplainerEvaluator(
-        "cpu", loader, network, MeanClassifier() if classifier is None else classifier, val_handlers=[writer]
+        "cpu",
+        DataLoader(dataset, batch_size=1),
+        network,
+        MeanClassifier() if classifier is None else classifier,
+        val_handlers=[writer],
     )
 
 
@@ -127,3 +134,19 @@ def test_the_overlay_lies_over_the_image_that_the_loader_gives(paths, tmp_path):
 
     evaluator(paths, ExplanationWriter(tmp_path / "out", load_image=load)).run()
     assert loaded == paths
+
+
+def test_a_dicom_series_is_drawn_as_the_network_saw_it(tmp_path):
+    files = [str(path) for path in mr_series(tmp_path / "head").files]
+    evaluator([files], ExplanationWriter(tmp_path / "out"), dims=3).run()
+    (line,) = read_lines(tmp_path / "out")
+    assert line["input"] == files[0]
+    with Image.open(tmp_path / "out" / line["overlay"]) as overlay:
+        assert min(overlay.size) > 100
+
+
+def test_images_of_several_channels_are_drawn(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (8, 16, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "colour.png")
+    evaluator([str(tmp_path / "colour.png")], ExplanationWriter(tmp_path / "out"), channels=3).run()
+    assert (tmp_path / "out" / "colour_overlay.png").is_file()
