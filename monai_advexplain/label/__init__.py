@@ -1,0 +1,19 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What MONAI Label needs to serve a bundle; importable without MONAI Label."""
+
+from monai_advexplain.label.bundle_result import BundleExplanationd, ImageAloned
+from monai_advexplain.label.region import highest_region
+from monai_advexplain.label.serving import NotReadyError, ServedBundle
+from monai_advexplain.label.volume import as_volume
+
+__all__ = ["BundleExplanationd", "ImageAloned", "NotReadyError", "ServedBundle", "as_volume", "highest_region"]
