@@ -9,24 +9,27 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Speed of explanation methods side by side, on a large classifier, whatever the weights."""
+"""Speed of explanation methods, or of backends, side by side, whatever the weights."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
 from monai.networks.nets import resnet50
+from torch import Tensor
 from tqdm import tqdm
 
 from monai_advexplain.benchmark.command import check_methods, config_files
 from monai_advexplain.explainers import Explainer
+from monai_advexplain.inferers import BACKENDS, on_backend
 from monai_advexplain.networks import freeze
 
 PAPER = ("proposed", "naive", "gradient", "gradcam", "bbmp", "mask_generator")
@@ -102,6 +105,50 @@ def measure_speed(
         classifier = resnet50(spatial_dims=dims, n_input_channels=1, num_classes=1)
         explainers = bundle_methods(bundle_root, classifier, methods)
         image = torch.rand(1, 1, *(size,) * dims)
+    return _in_turns(explainers, image, repeats, seconds_each, seed)
+
+
+@torch.no_grad()
+def measure_backends(
+    bundle_root: str | Path,
+    size: int = 224,
+    backends: Sequence[str] = BACKENDS,
+    repeats: int = 20,
+    seconds_each: float = 60.0,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Time the backends of a bundle's explainer, one map at a time, on the CPU; see :func:`measure_speed`.
+
+    Args:
+        bundle_root: folder of the bundle; its weights are not needed.
+        size: columns, rows and slices of the image.
+        backends: names, of which the first is the reference, see :func:`~monai_advexplain.inferers.on_backend`.
+        repeats: turns.
+        seconds_each: a backend that has taken as long drops out of further turns.
+        seed: of weights, image and order.
+
+    Returns:
+        Rows as :func:`measure_speed` returns them.
+
+    Raises:
+        ValueError: when a backend is unknown or not installed, or the network refuses images of ``size``.
+    """
+    parser = ConfigParser()
+    parser.read_config(str(Path(bundle_root) / "configs" / "inference.json"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = parser.get_parsed_content("network_def").eval()
+        image = torch.rand(1, network.channels, *(size,) * network.spatial_dims)
+    with TemporaryDirectory() as folder:
+        networks = {backend: on_backend(network, backend, folder) for backend in backends}
+        return _in_turns(networks, image, repeats, seconds_each, seed)
+
+
+def _in_turns(
+    makers: Mapping[str, Callable[[Tensor], Any]], image: Tensor, repeats: int, seconds_each: float, seed: int
+) -> list[dict[str, Any]]:
+    """Rows of :func:`measure_speed`, of functions of the image."""
+    methods = list(makers)
     order = np.random.default_rng(seed)
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     spent = dict.fromkeys(methods, 0.0)
@@ -112,7 +159,7 @@ def measure_speed(
                 if len(seconds[name]) < 1 or spent[name] < seconds_each:
                     bar.set_postfix_str(name)
                     start = time.perf_counter()
-                    explainers[name](image)
+                    makers[name](image)
                     took = time.perf_counter() - start
                     spent[name] += took
                     if turn >= 0:

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from monai_advexplain.__main__ import main
-from monai_advexplain.benchmark.speed import PAPER, bundle_methods, measure_speed, speed_table
+from monai_advexplain.benchmark.speed import PAPER, bundle_methods, measure_backends, measure_speed, speed_table
 from tests.bundles.bundle_runs import BUNDLE
 from tests.small import classifier
 
@@ -55,3 +55,9 @@ def test_a_bundle_that_is_none_and_an_unknown_method_are_named(tmp_path, capsys)
     assert f"{tmp_path} is not a bundle that can be compared" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"unknown method\(s\) lime; known: proposed"):
         measure_speed(BUNDLE, methods=("proposed", "lime"))
+
+
+def test_backends_are_timed_on_the_bundles_network_without_weights():
+    rows = measure_backends(BUNDLE, size=64, backends=("torch", "torchscript"), repeats=2)
+    assert [(row["method"], row["turns"]) for row in rows] == [("torch", 2), ("torchscript", 2)]
+    assert rows[0]["ratio"] == 1.0
