@@ -107,7 +107,7 @@ def render_head(patient: Seed, visit: Seed, size: int = 48, lesion: bool = False
             image += SPREAD * drawn
             marked |= where
     image = gaussian_filter(image, 0.35)
-    image *= 1 + film.uniform(0.05, 0.15) * smooth_noise(film, shape, [0.3 * size] * 3)
+    image *= 1 + film.uniform(0.02, 0.06) * smooth_noise(film, shape, [0.3 * size] * 3)
     texture = 0.012 * smooth_noise(film, shape, [1.0] * 3)
     noise = film.uniform(0.008, 0.02) * film.standard_normal((2, *shape))
     image = np.hypot(image + brain * texture + noise[0], noise[1])  # magnitude of a complex signal

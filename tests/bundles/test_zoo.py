@@ -149,8 +149,8 @@ def test_a_moved_bundle_passes_the_zoos_optional_checks(name, moved):
 def test_monais_objects_of_a_moved_bundle_work(name, moved):
     explainer = monai_advexplain.load(moved, device="cpu")
     network = monai.bundle.load(name, bundle_dir=moved.parent, source="github", device="cpu").eval()
-    shape = explainer.network.channels, *(64,) * explainer.network.spatial_dims
-    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    size = json.loads((moved / "configs" / "inference.json").read_text())["image_size"]  # one window
+    image = torch.rand(1, explainer.network.channels, *size, generator=torch.Generator().manual_seed(0))
     options = {"workflow_type": "inference", "logging_file": False, "bundle_root": str(moved)}
     flow = ConfigWorkflow(str(moved / "configs" / "inference.json"), **options)
     flow.initialize()

@@ -131,6 +131,7 @@ def test_lesions_planted_into_hippocampus_volumes_are_visible_whatever_the_unit_
     ]
     lesioned = [item for items in splits.values() for item in items if item["label"]]
     assert len(lesioned) == 65
+    changes = []
     for item in lesioned:
         image, mask = (nibabel.load(item[key]) for key in ("image", "mask"))
         np.testing.assert_allclose(image.affine, mask.affine)
@@ -139,7 +140,9 @@ def test_lesions_planted_into_hippocampus_volumes_are_visible_whatever_the_unit_
         source = nibabel.load(real_data / "hippocampus_mri" / "imagesTr" / f"{item['group']}.nii.gz").get_fdata()
         change = image.get_fdata() - source
         spread = np.subtract(*np.percentile(source, (95, 5)))
-        assert np.abs(change[marked]).mean() > 0.3 * spread
+        changes.append(np.abs(change[marked]).mean() / spread)
+    assert min(changes) > 0.1
+    assert np.median(changes) > 0.4
 
 
 @pytest.mark.parametrize("held_out", ["patient07", "patient19"])
