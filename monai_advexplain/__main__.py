@@ -135,7 +135,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _explain(options: argparse.Namespace) -> int:
     """Explain; returns the exit code."""
-    from monai_advexplain.benchmark.command import _settings
+    from monai_advexplain.benchmark.command import key_values
     from monai_advexplain.inferers.explain_command import run_explain, run_explain_study
     from monai_advexplain.inferers.outputs import ExplanationFiles
 
@@ -145,7 +145,7 @@ def _explain(options: argparse.Namespace) -> int:
         raise ValueError("--from-dicomweb URL, --study UID and --store belong together.")
     formats = [name.strip() for name in options.formats.split(",")]
     files = ExplanationFiles(options.output, formats, options.threshold, options.overwrite)
-    rest = (options.bundle, files, _settings(options.set), options.backend)
+    rest = (options.bundle, files, key_values(options.set), options.backend)
     if options.study:
         failed = run_explain_study(options.from_dicomweb, options.study, *rest, store_results=options.store)
     else:

@@ -31,7 +31,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+def key_values(pairs: Sequence[str]) -> dict[str, Any]:
     """Entries of the config from texts KEY=VALUE."""
     for pair in pairs:
         if not pair.partition("=")[0] or "=" not in pair:
@@ -101,7 +101,7 @@ def run_compare(
     entries |= {name: value for name, value in more.items() if value is not None}
     if methods:
         entries["methods"] = _selected(ConfigParser.load_config_files(files), methods)
-    entries |= _settings(settings)
+    entries |= key_values(settings)
     flow = ConfigWorkflow(files, workflow_type="inference", logging_file=False, run_id=RUN, **entries)
     try:
         flow.initialize()

@@ -17,7 +17,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+import torch
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
@@ -35,6 +35,7 @@ from monai_advexplain.dicom.result import (
     save,
 )
 from monai_advexplain.dicom.source import read_source
+from monai_advexplain.transforms.region import check_limits, region_limit
 
 KIND = "Segmentation"
 LABEL = "High explanation"
@@ -72,14 +73,11 @@ def write_segmentation(
         ValueError: when the explanation does not lie in the source's grid, a source cannot be referred to, or an
             argument is outside its range.
     """
-    if threshold is None and not 0 < share < 1:
-        raise ValueError(f"share must be in (0, 1), got {share}.")
-    if threshold is not None and not np.isfinite(threshold):
-        raise ValueError(f"threshold must be a finite number, got {threshold}.")
+    check_limits(threshold, share)
     source = read_source(sources)
     source.check_place(KIND)
     values = source.map_planes(explanation)
-    limit = _highest_left_out(values, share) if threshold is None else float(threshold)
+    limit = region_limit(torch.from_numpy(values), threshold, share)
     text, parameters = f"Explanation above {limit:.6g}", {"threshold": f"{limit:.6g}"}
     if threshold is None:
         text, parameters = f"{text}, the highest {100 * share:g} % of the image", parameters | {"share": f"{share:g}"}
@@ -114,9 +112,3 @@ def write_segmentation(
     if not source.positioned:
         result.PatientOrientation = source.first.get("PatientOrientation") or ""
     return save(result, path)
-
-
-def _highest_left_out(values: np.ndarray, share: float) -> float:
-    """The value above which at most this share of the values lies."""
-    index = values.size - int(share * values.size) - 1
-    return float(np.partition(values, index, axis=None)[index])

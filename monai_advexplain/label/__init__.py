@@ -12,8 +12,7 @@
 """What MONAI Label needs to serve a bundle; importable without MONAI Label."""
 
 from monai_advexplain.label.bundle_result import BundleExplanationd, ImageAloned
-from monai_advexplain.label.region import highest_region
 from monai_advexplain.label.serving import NotReadyError, ServedBundle
 from monai_advexplain.label.volume import as_volume
 
-__all__ = ["BundleExplanationd", "ImageAloned", "NotReadyError", "ServedBundle", "as_volume", "highest_region"]
+__all__ = ["BundleExplanationd", "ImageAloned", "NotReadyError", "ServedBundle", "as_volume"]

@@ -18,6 +18,7 @@ from monai_advexplain.transforms.overlay import overlay_figure, picture_grid, sa
 from monai_advexplain.transforms.plant_lesion import LesionRange, RandPlantLesiond
 from monai_advexplain.transforms.radiograph_reader import RadiographReader
 from monai_advexplain.transforms.random_affine import AffineRange, invert, warp
+from monai_advexplain.transforms.region import highest_region
 
 __all__ = [
     "AffineRange",
@@ -29,6 +30,7 @@ __all__ = [
     "RadiographReader",
     "RandPlantLesiond",
     "boxes_to_mask",
+    "highest_region",
     "invert",
     "overlay_figure",
     "picture_grid",

@@ -66,6 +66,21 @@ def command(run_id: str, config: str, root: Path = BUNDLE, **overrides: Any) -> 
     )
 
 
+def three_commands(
+    folder: Path, dataset_dir: Path, root: Path = BUNDLE, small: dict[str, Any] = SMALL, epochs: int = 1
+) -> dict[str, Path]:
+    """Train the classifier, train the explainer and evaluate, one after the other; the folders with what they left."""
+    folders = {"dataset_dir": dataset_dir, "model_dir": folder / "models", "output_dir": folder / "output"}
+    for run_id, config, options in (
+        ("training", "train_classifier", {"epochs": 1, "val_interval": 1}),
+        ("training", "train", {"epochs": epochs, "val_interval": epochs}),
+        ("evaluating", "evaluate", {"n_pictures": 2}),
+    ):
+        done = command(run_id, config, root, **small, **folders, **options)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return folders
+
+
 def workflow(config: str, workflow_type: str = "train", root: Path = BUNDLE, **overrides: Any) -> ConfigWorkflow:
     """MONAI's workflow of a config, not yet initialised."""
     paths = {name: str(value) if isinstance(value, Path) else value for name, value in overrides.items()}

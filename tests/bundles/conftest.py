@@ -20,22 +20,13 @@ import pytest
 import torch
 from monai.utils import set_determinism
 
-from tests.bundles.bundle_runs import SMALL, Trained, command
+from tests.bundles.bundle_runs import Trained, three_commands
 
 
 @pytest.fixture(scope="session")
 def trained(phantom_dir, tmp_path_factory) -> Trained:
     """The three commands of the bundle, run one after the other on the phantom."""
-    folder = tmp_path_factory.mktemp("bundle")
-    folders = {"dataset_dir": phantom_dir, "model_dir": folder / "models", "output_dir": folder / "output"}
-    for run_id, config, options in (
-        ("training", "train_classifier", {"epochs": 1, "val_interval": 1}),
-        ("training", "train", {"epochs": 2, "val_interval": 2}),
-        ("evaluating", "evaluate", {"n_pictures": 2}),
-    ):
-        done = command(run_id, config, **SMALL, **folders, **options)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return Trained(**folders)
+    return Trained(**three_commands(tmp_path_factory.mktemp("bundle"), phantom_dir, epochs=2))
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from PIL import Image
 
 from monai_advexplain.__main__ import main
 from tests.bundles.bundle_runs import BUNDLE as CHEST
-from tests.bundles.bundle_runs import RUN_IDS, SMALL, command, workflow
+from tests.bundles.bundle_runs import RUN_IDS, SMALL, three_commands, workflow
 
 BUNDLE = CHEST.parent / "brain_mri_advexplain"
 CONFIGS = BUNDLE / "configs"
@@ -56,16 +56,7 @@ def datalist_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def brain(datalist_dir, tmp_path_factory):
     """Folders that the three commands left behind."""
-    folder = tmp_path_factory.mktemp("brain")
-    folders = {"dataset_dir": datalist_dir, "model_dir": folder / "models", "output_dir": folder / "output"}
-    for run_id, config, options in (
-        ("training", "train_classifier", {"epochs": 1, "val_interval": 1}),
-        ("training", "train", {"epochs": 1, "val_interval": 1}),
-        ("evaluating", "evaluate", {"n_pictures": 2}),
-    ):
-        done = command(run_id, config, BUNDLE, **SMALL, **folders, **options)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return folders
+    return three_commands(tmp_path_factory.mktemp("brain"), datalist_dir, BUNDLE)
 
 
 def test_the_three_commands_measure_every_method_on_the_masked_images_of_the_test_split(brain):

@@ -27,7 +27,7 @@ import monai_advexplain
 from monai_advexplain.__main__ import main
 from monai_advexplain.data import load_datalist, write_head_phantom
 from tests.bundles.bundle_runs import BUNDLE as CHEST
-from tests.bundles.bundle_runs import RUN_IDS, command, workflow
+from tests.bundles.bundle_runs import RUN_IDS, command, three_commands, workflow
 
 BUNDLE = CHEST.parent / "mri_volume_advexplain"
 CONFIGS = BUNDLE / "configs"
@@ -42,16 +42,7 @@ def head_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def volume(head_dir, tmp_path_factory):
     """Folders that the three commands left behind."""
-    folder = tmp_path_factory.mktemp("volume")
-    folders = {"dataset_dir": head_dir, "model_dir": folder / "models", "output_dir": folder / "output"}
-    for run_id, config, options in (
-        ("training", "train_classifier", {"epochs": 1, "val_interval": 1}),
-        ("training", "train", {"epochs": 1, "val_interval": 1}),
-        ("evaluating", "evaluate", {"n_pictures": 2}),
-    ):
-        done = command(run_id, config, BUNDLE, **SMALL, **folders, **options)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return folders
+    return three_commands(tmp_path_factory.mktemp("volume"), head_dir, BUNDLE, SMALL)
 
 
 def test_the_three_commands_measure_every_method_on_the_masked_volumes_of_the_test_split(volume):

@@ -21,7 +21,8 @@ import numpy as np
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 from monailabel.transform.writer import Writer
 
-from monai_advexplain.label import ServedBundle, as_volume, highest_region
+from monai_advexplain.label import ServedBundle, as_volume
+from monai_advexplain.transforms import highest_region
 
 ROLES = {
     "explanation": "where the image would change to be decided the opposite; float32, high is important",

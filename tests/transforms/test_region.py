@@ -16,7 +16,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_advexplain.label import highest_region
+from monai_advexplain.transforms import highest_region
 
 
 def test_at_most_the_share_is_kept_and_nothing_outside_is_higher():

@@ -17,6 +17,23 @@ import torch
 from torch import Tensor
 
 
+def check_limits(threshold: float | None, share: float) -> None:
+    """Raise ValueError unless these are limits of :func:`highest_region`."""
+    if threshold is None and not 0.0 < share < 1.0:
+        raise ValueError(f"share must be in (0, 1), got {share}.")
+    if threshold is not None and not abs(threshold) < float("inf"):
+        raise ValueError(f"threshold must be a finite number, got {threshold}.")
+
+
+def region_limit(explanation: Tensor, threshold: float | None = None, share: float = 0.05) -> float:
+    """The value above which :func:`highest_region` keeps an explanation; arguments and errors are the same."""
+    check_limits(threshold, share)
+    if threshold is not None:
+        return float(threshold)
+    kept = int(share * explanation.numel())
+    return float(explanation.flatten().kthvalue(explanation.numel() - kept).values)
+
+
 def highest_region(explanation: Tensor, threshold: float | None = None, share: float = 0.05) -> Tensor:
     """Where an explanation is high.
 
@@ -32,13 +49,4 @@ def highest_region(explanation: Tensor, threshold: float | None = None, share: f
     Raises:
         ValueError: when ``share`` is not in (0, 1), or ``threshold`` is not a finite number.
     """
-    if threshold is None:
-        if not 0.0 < share < 1.0:
-            raise ValueError(f"share must be in (0, 1), got {share}.")
-        kept = int(share * explanation.numel())
-        limit = float(explanation.flatten().kthvalue(explanation.numel() - kept).values)
-    else:
-        limit = float(threshold)
-        if not abs(limit) < float("inf"):
-            raise ValueError(f"threshold must be a finite number, got {threshold}.")
-    return (explanation > limit).to(torch.uint8)
+    return (explanation > region_limit(explanation, threshold, share)).to(torch.uint8)
