@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Command line: ``python -m monai_advexplain {demo,phantom,plant,patches,explain,compare,speed}``."""
+"""Command line: ``python -m monai_advexplain {demo,phantom,plant,patches,explain,compare,check,speed}``."""
 
 from __future__ import annotations
 
@@ -33,12 +33,16 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("output", type=Path, help="folder to write")
     phantom.add_argument(
         "--kind",
-        choices=("chest", "head"),
+        choices=("chest", "head", "shapes"),
         default="chest",
-        help="chest: radiographs as DICOM in the RSNA challenge's layout; head: NIfTI volumes and a datalist",
+        help="chest: radiographs as DICOM in the RSNA challenge's layout; head: NIfTI volumes and a datalist; shapes: "
+        "PNG images of three classes and a datalist",
     )
-    phantom.add_argument("--images", type=int, help="number of images; default: 600 chests, 400 heads")
-    phantom.add_argument("--size", type=int, help="pixels along each axis; default: 128 for chests, 48 for heads")
+    phantom.add_argument("--images", type=int, help="number of images; default: 600 chests, 400 heads, 900 shapes")
+    phantom.add_argument(
+        "--size", type=int, help="pixels along each axis; default: 128 (chest), 48 (head), 64 (shapes)"
+    )
+    phantom.add_argument("--multi-label", action="store_true", help="shapes: both may be in an image, two labels")
     phantom.add_argument("--confounder", type=float, help="0 to 1: how a marker in a chest's corner follows the label")
     phantom.add_argument("--seed", type=int, default=0)
     plant = commands.add_parser("plant", help="write volumes of a Decathlon task with and without planted lesions")
@@ -105,6 +109,18 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any entry of the configs, for instance seed=1"
     )
+    check = commands.add_parser("check", help="sanity checks of a bundle's explanations, and a scorecard of them")
+    check.add_argument("--bundle", type=Path, required=True, help="bundle's folder, with configs/check.json")
+    check.add_argument("--dataset_dir", type=Path, help="folder of the data; default: the bundle's")
+    check.add_argument("--output", type=Path, help="folder for all results; default: the bundle's output/check")
+    check.add_argument("--quick", action="store_true", help="a run of seconds that only shows that everything runs")
+    check.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting of check.json, for instance explainer#epochs=4 or bundle#image_size=[64,64]",
+    )
     speed = commands.add_parser("speed", help="time a bundle's methods on a ResNet-50, one image at a time, on the CPU")
     speed.add_argument("--bundle", type=Path, default=Path("bundles/chest_xray_advexplain"), help="bundle's folder")
     speed.add_argument("--size", type=int, default=224, help="columns and rows")
@@ -131,6 +147,15 @@ def _compare(options: argparse.Namespace) -> None:
     folder = Path(results["settings"]["output_dir"])
     print("\n" + "\n".join(results["verdict"]))
     print(f"\nTable:  {folder / 'table.csv'}\nReport: {folder / 'report.html'}")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from monai_advexplain.sanity import run_check
+
+    folder = options.output or options.bundle / "output" / "check"
+    card = run_check(options.bundle, options.dataset_dir, folder, options.set, options.quick)
+    print("\n" + "\n".join(card["verdict"]))
+    print(f"\nScorecard: {folder / 'scorecard.json'}\nPage:      {folder / 'scorecard.html'}")
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -165,12 +190,18 @@ def _write_data(options: argparse.Namespace) -> str:
         folder = data.cut_patches(
             options.dataset_dir, options.output, options.held_out, options.size, options.count, options.seed
         )
+    elif options.kind != "chest" and options.confounder is not None:
+        raise ValueError("--confounder is for --kind chest only.")
+    elif options.kind != "shapes" and options.multi_label:
+        raise ValueError("--multi-label is for --kind shapes only.")
     elif options.kind == "head":
-        if options.confounder is not None:
-            raise ValueError("--confounder is for --kind chest only.")
         given = {"n_volumes": options.images, "size": options.size}
         given = {name: value for name, value in given.items() if value is not None}
         folder = data.write_head_phantom(options.output, seed=options.seed, **given)
+    elif options.kind == "shapes":
+        given = {"n_images": options.images, "size": options.size}
+        given = {name: value for name, value in given.items() if value is not None}
+        folder = data.write_shapes_phantom(options.output, seed=options.seed, multi_label=options.multi_label, **given)
     else:
         count, size = (
             value if given is None else given for given, value in ((options.images, 600), (options.size, 128))
@@ -179,7 +210,7 @@ def _write_data(options: argparse.Namespace) -> str:
             options.output, count, size, confounder=options.confounder or 0.0, seed=options.seed
         )
         return f"{count} images in {folder}"
-    return f"{len(list(folder.glob('images/*.nii.gz')))} images in {folder}"
+    return f"{len(list(folder.glob('images/*')))} images in {folder}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -196,6 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _explain(options)
         elif options.command == "compare":
             _compare(options)
+        elif options.command == "check":
+            _check(options)
         elif options.command == "speed":
             from monai_advexplain.benchmark.speed import measure_backends, measure_speed, speed_table
 
@@ -208,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "stopped" + ("; the same command goes on from here" if options.command == "compare" else ""),
+            "stopped" + ("; the same command goes on from here" if options.command in ("compare", "check") else ""),
             file=sys.stderr,
         )
         return 130

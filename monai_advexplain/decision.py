@@ -21,6 +21,23 @@ from torch import Tensor
 HEADS = ("sigmoid", "multilabel", "softmax")
 
 
+def head_logit(output: Tensor, head: str, index: int) -> Tensor:
+    """Log-odds of the decision (B,) from a head's raw output (B, K) or (B,), unchecked; scriptable.
+
+    Args:
+        output: logits of the classifier.
+        head: one of :data:`HEADS`.
+        index: the label or class; not looked at for ``"sigmoid"``.
+    """
+    if head == "sigmoid":
+        return output.reshape(output.shape[0])
+    logit = output[:, index]
+    if head == "multilabel":
+        return logit
+    others = torch.arange(output.shape[1], device=output.device) != index % output.shape[1]
+    return logit - torch.logsumexp(output[:, others], dim=1)
+
+
 @dataclass(frozen=True)
 class Decision:
     """One binary decision of a classifier; the only place that knows about heads.
@@ -72,27 +89,28 @@ class Decision:
             )
         if self.head == "sigmoid":
             if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
-                return output.reshape(output.shape[0])
+                return head_logit(output, self.head, 0)
         elif output.ndim == 2 and output.shape[1] >= 2:
             if not -output.shape[1] <= self.index < output.shape[1]:  # type: ignore[operator]
                 raise ValueError(
                     f"index={self.index} is outside the classifier's {output.shape[1]} outputs (shape "
                     f"{tuple(output.shape)})."
                 )
-            logit = output[:, self.index]
-            if self.head == "multilabel":
-                return logit
-            others = torch.arange(output.shape[1], device=output.device) != self.index % output.shape[1]  # type: ignore
-            return logit - torch.logsumexp(output[:, others], dim=1)
+            return head_logit(output, self.head, self.index)  # type: ignore[arg-type]
         raise ValueError(
             f"the classifier's output has shape {tuple(output.shape)}, which does not fit head={self.head!r}. "
             'Declare Decision("sigmoid") for shape (B, 1) or (B,), Decision("multilabel", index=k) for K independent '
             'labels (B, K), Decision("softmax", index=k) for K exclusive classes (B, K).'
         )
 
+    @property
+    def boundary(self) -> float:
+        """The log-odds of the threshold."""
+        return math.log(self.threshold / (1.0 - self.threshold))
+
     def margin(self, output: Tensor) -> Tensor:
         """Signed distance to the boundary in logit units, (B,); differentiable."""
-        return self._logit(output) - math.log(self.threshold / (1.0 - self.threshold))
+        return self._logit(output) - self.boundary
 
     def probability(self, output: Tensor) -> Tensor:
         """Probability of "yes", (B,), in [0, 1]."""

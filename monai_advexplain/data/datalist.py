@@ -18,7 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_advexplain.data.labels import for_decision
 from monai_advexplain.data.splits import Item, check_splits, checked_fractions, split_by_group
+from monai_advexplain.decision import Decision
 
 SECTIONS = ("training", "validation", "test")
 
@@ -41,15 +43,33 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _parse_label(where: str, label: Any) -> int | list[int]:
+    if isinstance(label, list) and len(label) > 1 and all(value in (0, 1) for value in label):
+        return [int(value) for value in label]
+    if not isinstance(label, int) or label < 0:
+        raise ValueError(
+            f"{where}: 'label' must be a whole number from 0, or a list of 0 and 1 for several labels, got {label!r}."
+        )
+    return int(label)
+
+
+def _parse_mask(where: str, root: Path, mask: Any, label: int | list[int]) -> str | list[str | None]:
+    if isinstance(label, int):
+        if not isinstance(mask, str):
+            raise ValueError(f"{where}: 'mask' must be a path, since 'label' is {label}, got {mask!r}.")
+        return str(root / mask)
+    if not isinstance(mask, list) or len(mask) != len(label) or not all(isinstance(m, str | None) for m in mask):
+        raise ValueError(f"{where}: 'mask' must list a path or null for each of {len(label)} labels, got {mask!r}.")
+    return [str(root / one) if one else None for one in mask]
+
+
 def _parse_item(where: str, root: Path, entry: Any) -> Item:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
         raise ValueError(f"{where}: wanted an object with 'image' and 'label', got {entry!r}.")
-    label = entry.get("label")
-    if not isinstance(label, int) or label < 0:
-        raise ValueError(f"{where} ({entry['image']}): 'label' must be a whole number from 0, got {label!r}.")
-    item: Item = {"image": str(root / entry["image"]), "label": int(label)}
+    label = _parse_label(f"{where} ({entry['image']})", entry.get("label"))
+    item: Item = {"image": str(root / entry["image"]), "label": label}
     if entry.get("mask"):
-        item["mask"] = str(root / entry["mask"])
+        item["mask"] = _parse_mask(f"{where} ({entry['image']})", root, entry["mask"], label)
     group = entry.get("group")
     item["group"] = entry["image"] if group is None else str(group)
     item["id"] = Path(entry["image"]).name.split(".")[0]
@@ -57,11 +77,24 @@ def _parse_item(where: str, root: Path, entry: Any) -> Item:
 
 
 def _check_files(path: Path, items: list[Item]) -> None:
-    files = [item[key] for item in items for key in ("image", "mask") if key in item]
+    found = [item[key] for item in items for key in ("image", "mask") if key in item]
+    files = [file for one in found for file in (one if isinstance(one, list) else [one]) if file]
     missing = [file for file in files if not Path(file).is_file()]
     if missing:
         listed = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise FileNotFoundError(f"{len(missing)} of the {len(files)} files in {path} are missing: {listed}")
+
+
+def _check_labels(path: Path, items: list[Item]) -> None:
+    def kind(item: Item) -> int:
+        return len(item["label"]) if isinstance(item["label"], list) else 0
+
+    for item in items:
+        if kind(item) != kind(items[0]):
+            raise ValueError(
+                f"{path}: all labels must be of one form, got {items[0]['label']!r} ({items[0]['image']}) and "
+                f"{item['label']!r} ({item['image']})."
+            )
 
 
 def _check_groups(path: Path, splits: Mapping[str, list[Item]]) -> None:
@@ -81,23 +114,27 @@ def load_datalist(
     datalist: str = "datalist.json",
     fractions: Mapping[str, float] | None = None,
     seed: int = 0,
+    decision: Decision | None = None,
 ) -> dict[str, list[Item]]:
     """List, and where needed split, a data set that a MONAI datalist describes.
 
     The JSON file has the sections ``training`` and, if the split is given, ``validation`` and ``test``; each is a list
     of ``{"image": path, "label": int, "mask": path, "group": name}``, paths relative to the folder, ``mask`` and
-    ``group`` optional. Sections that are missing are taken out of ``training`` with
+    ``group`` optional. ``label`` is a class; or a list of 0 and 1, one for each output of a multi-label classifier, and
+    ``mask`` then a list of a path or null for each. Sections that are missing are taken out of ``training`` with
     :func:`~monai_advexplain.data.split_by_group`; an item without a group is a group of its own.
 
     Args:
         dataset_dir: the folder.
         datalist: name of the JSON file in it.
         fractions: share of each split, used for the missing sections; default 0.7, 0.1, 0.2.
-        seed: of the split.
+        seed: of the split, which is the same whatever the decision.
+        decision: when given, the items are as this decision sees them, see
+            :func:`~monai_advexplain.data.for_decision`: ``"label"`` is 0 or 1, ``"mask"`` that of what is explained.
 
     Returns:
         Items by ``"training"``, ``"validation"`` and ``"test"``; each has ``"image"`` (path), ``"label"``, ``"group"``,
-        ``"id"`` (the image's name without suffix) and, where there is one, ``"mask"`` (path).
+        ``"id"`` (the image's name without suffix) and, where there is one, ``"mask"`` (path, or list of them).
 
     Raises:
         FileNotFoundError: when the folder, the datalist or files that it lists are missing.
@@ -114,12 +151,16 @@ def load_datalist(
         for section in SECTIONS
         if section in content
     }
-    _check_files(path, [item for items in splits.values() for item in items])
+    everything = [item for items in splits.values() for item in items]
+    _check_labels(path, everything)
+    _check_files(path, everything)
     _check_groups(path, splits)
     wanted = checked_fractions(fractions)
     shares = {name: wanted[name] for name in SECTIONS if name in wanted and (name == "training" or name not in splits)}
     if len(shares) > 1:
         total = sum(shares.values())
         splits |= split_by_group(splits["training"], {name: share / total for name, share in shares.items()}, seed)
+    if decision is not None:
+        splits = for_decision(splits, decision)
     check_splits(splits)
     return {section: splits[section] for section in SECTIONS if section in splits}

@@ -14,10 +14,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
+
+from monai_advexplain.data.labels import strata
 
 Item = dict[str, Any]
 DEFAULT_FRACTIONS: Mapping[str, float] = {"training": 0.7, "validation": 0.1, "test": 0.2}
@@ -46,11 +49,17 @@ def checked_fractions(fractions: Mapping[str, float] | None) -> Mapping[str, flo
     return fractions
 
 
-def _is_localised(items: Iterable[Item]) -> bool:
+def is_localised(items: Iterable[Item]) -> bool:
+    """Tell whether one of the items has localisation ground truth."""
     return any(item.get("boxes") or item.get("mask") for item in items)
 
 
-def _fits(group: Mapping[int, int], taken: Mapping[int, int], wanted: Mapping[int, float]) -> bool:
+def _count(items: Iterable[Item]) -> Counter[Hashable]:
+    """How many items there are of each label; of several labels at once, each counts."""
+    return Counter(chain.from_iterable(strata(item["label"]) for item in items))
+
+
+def _fits(group: Mapping[Hashable, int], taken: Mapping[Hashable, int], wanted: Mapping[Hashable, float]) -> bool:
     """Tell whether taking the group brings no label further above its wanted count than it was below."""
     return all(taken.get(label, 0) + count / 2 <= wanted[label] for label, count in group.items())
 
@@ -64,8 +73,8 @@ def check_splits(splits: Mapping[str, Iterable[Item]]) -> None:
     Raises:
         ValueError: when a split is empty or holds one label only; names the split and the counts found.
     """
-    counts = {name: Counter(item["label"] for item in items) for name, items in splits.items()}
-    found = "; ".join(f"{name}: {dict(sorted(count.items())) or 'no items'}" for name, count in counts.items())
+    counts = {name: _count(items) for name, items in splits.items()}
+    found = "; ".join(f"{name}: {dict(sorted(count.items(), key=str)) or 'no items'}" for name, count in counts.items())
     remedy = "Add data, or change the fractions or the seed so that groups of every label reach every split."
     for name, count in counts.items():
         if not count:
@@ -84,7 +93,8 @@ def split_by_group(
     groups; then the validation split; training gets the rest. The order of the items given plays no role.
 
     Args:
-        items: each with ``"image"`` (a path), ``"label"``, ``"group"`` and possibly ``"boxes"`` or ``"mask"``.
+        items: each with ``"image"`` (a path), ``"label"`` (a class, or a list of 0 and 1), ``"group"`` and possibly
+            ``"boxes"`` or ``"mask"``.
         fractions: share of each of ``"training"``, ``"validation"`` and ``"test"``; the last two may be left out.
             Default: 0.7, 0.1, 0.2.
         seed: of the random order.
@@ -100,8 +110,8 @@ def split_by_group(
     groups: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         groups[item["group"]].append(item)
-    counts = {name: Counter(item["label"] for item in members) for name, members in groups.items()}
-    total: Counter[int] = sum(counts.values(), Counter())
+    counts = {name: _count(members) for name, members in groups.items()}
+    total: Counter[Hashable] = sum(counts.values(), Counter())
 
     names = sorted(groups)
     shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
@@ -111,10 +121,10 @@ def split_by_group(
         if split not in fractions:
             continue
         wanted = {label: fractions[split] * count for label, count in total.items()}
-        taken: Counter[int] = Counter()
+        taken: Counter[Hashable] = Counter()
         chosen = set()
         # sorted() is stable: the groups with localisation ground truth come first, each part in its random order
-        for name in sorted(left, key=lambda name: not _is_localised(groups[name])) if split == "test" else left:
+        for name in sorted(left, key=lambda name: not is_localised(groups[name])) if split == "test" else left:
             if _fits(counts[name], taken, wanted):
                 taken += counts[name]
                 chosen.add(name)

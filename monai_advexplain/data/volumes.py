@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,9 @@ import numpy as np
 from tqdm import tqdm
 
 from monai_advexplain.data.splits import Item, split_by_group
+from monai_advexplain.data.whole_folder import whole_folder
 
 DATALIST = "datalist.json"
-MADE_WITH = "made_with.json"
 
 Sections = dict[str, list[Item]]
 
@@ -105,20 +104,9 @@ def write_volumes(
         ValueError: when a section comes out empty or with one label only.
     """
     folder = Path(output_dir)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        found = json.loads((folder / MADE_WITH).read_text()) if (folder / MADE_WITH).is_file() else "something else"
-        if found == made_with:
-            return folder
-        raise FileExistsError(f"{folder} is not empty: found {found}, wanted {made_with}. Remove it or name another.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        unfinished = Path(temporary) / "volumes"  # not the temporary folder itself, which only its owner may read
-        unfinished.mkdir()
-        items = _write(unfinished, tqdm(volumes(), "Writing volumes", count, unit="volume", disable=count is None))
-        sections = _sections(items, int(made_with["seed"]))
-        (unfinished / DATALIST).write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
-        (unfinished / MADE_WITH).write_text(json.dumps(made_with, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rmdir()  # empty
-        unfinished.rename(folder)
+    with whole_folder(folder, made_with) as unfinished:
+        if unfinished is not None:
+            items = _write(unfinished, tqdm(volumes(), "Writing volumes", count, unit="volume", disable=count is None))
+            sections = _sections(items, int(made_with["seed"]))
+            (unfinished / DATALIST).write_text(json.dumps(sections, indent=1) + "\n", encoding="utf-8")
     return folder

@@ -16,7 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
+
+from monai_advexplain.decision import Decision, head_logit
 
 
 def freeze(classifier: nn.Module) -> nn.Module:
@@ -31,20 +34,32 @@ class Frozen(nn.Module):
 
     Args:
         network: the classifier; frozen in place.
+        decision: when given, the margin of this decision (B, 1) is returned, which is what a gate has to give; else
+            whatever the classifier returns.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, decision: Decision | None = None) -> None:
         super().__init__()
         self.network = freeze(network)
         self.training = False
+        self._decision = decision
+        self.has_decision = decision is not None
+        self.head = decision.head if decision is not None else ""
+        self.index = decision.index or 0 if decision is not None else 0
+        self.boundary = decision.boundary if decision is not None else 0.0
 
     def train(self, mode: bool = True) -> Frozen:
         """Stay in eval mode."""
         return super().train(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """What the classifier returns for ``image``."""
-        return self.network(image)
+        """The margin (B, 1) of the decision, or what the classifier returns, for ``image``."""
+        output = self.network(image)
+        if not self.has_decision:
+            return output
+        if torch.jit.is_scripting():
+            return (head_logit(output, self.head, self.index) - self.boundary).unsqueeze(1)
+        return self._decision.margin(output).unsqueeze(1)  # type: ignore[union-attr]
 
 
 @contextmanager
@@ -58,3 +73,19 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def without_gradients(network: nn.Module) -> Iterator[None]:
+    """No parameter requires a gradient; then those require one that did before.
+
+    What is computed meanwhile has a gradient with respect to the network's input alone.
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -17,6 +17,7 @@ import json
 
 import pytest
 
+from monai_advexplain import Decision
 from monai_advexplain.data import load_datalist
 
 
@@ -140,6 +141,82 @@ def test_a_section_of_one_label_only_is_an_error(tmp_path):
     sections["test"] = [entry for entry in make_entries("t", 4) if entry["label"] == 1]
     with pytest.raises(ValueError, match="test split has only label 1"):
         load_datalist(make_dataset(tmp_path, sections))
+
+
+def many_labels(n, **more):
+    """Items with two labels at once; masks of those that are 1."""
+    entries = []
+    for index in range(n):
+        label, image = [index % 2, int(index % 3 == 0)], f"images/{index}.png"
+        masks = [f"masks/{index}_{k}.png" if value else None for k, value in enumerate(label)]
+        entries.append({"image": image, "label": label, "mask": masks, **more})
+    return entries
+
+
+def write_many(folder, n):
+    entries = many_labels(n)
+    for entry in entries:
+        for file in (entry["image"], *filter(None, entry["mask"])):
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).touch()
+    (folder / "datalist.json").write_text(json.dumps({"training": entries}))
+    return folder
+
+
+def test_several_labels_are_split_with_the_share_of_each_and_have_a_mask_of_each(tmp_path):
+    splits = load_datalist(write_many(tmp_path, 300))
+    assert {name: len(items) for name, items in splits.items()} == pytest.approx(
+        {"training": 210, "validation": 30, "test": 60}, abs=6
+    )
+    for items in splits.values():
+        for index, share in enumerate((1 / 2, 1 / 3)):
+            assert sum(item["label"][index] for item in items) / len(items) == pytest.approx(share, abs=0.06)
+    item = next(item for item in splits["test"] if item["label"] == [0, 1])
+    assert item["mask"] == [None, str(tmp_path / "masks" / f"{item['id']}_1.png")]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_decision_sees_the_same_split_with_its_own_labels_and_masks(tmp_path, index):
+    plain = load_datalist(write_many(tmp_path, 120))
+    seen = load_datalist(tmp_path, decision=Decision("multilabel", index=index))
+    for name, items in plain.items():
+        assert [item["id"] for item in seen[name]] == [item["id"] for item in items]
+        for before, after in zip(items, seen[name], strict=True):
+            assert after["label"] == before["label"][index]
+            assert after.get("mask") == before["mask"][index]
+
+
+def test_a_decision_about_a_class_that_a_split_lacks_is_an_error(tmp_path):
+    make_dataset(tmp_path, {"training": make_entries("a", 40)})
+    with pytest.raises(ValueError, match="training split has only label 0"):
+        load_datalist(tmp_path, decision=Decision("softmax", index=2))
+
+
+def test_missing_files_among_several_masks_are_named(tmp_path):
+    write_many(tmp_path, 12)
+    (tmp_path / "masks/3_1.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of the 22 files .*masks/3_1\.png"):
+        load_datalist(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"label": [0, 2]}, r"list of 0 and 1 for several labels, got \[0, 2\]"),
+        ({"label": [1]}, r"got \[1\]"),
+        ({"label": [0, 1], "mask": "m.png"}, r"path or null for each of 2 labels, got 'm\.png'"),
+        ({"label": [0, 1], "mask": ["m.png"]}, r"each of 2 labels, got \['m\.png'\]"),
+        ({"label": [0, 1], "mask": [None, 3]}, r"got \[None, 3\]"),
+        ({"label": 1, "mask": ["m.png"]}, r"'mask' must be a path, since 'label' is 1"),
+        ({"label": 2}, r"one form, got \[0, 0\] \(.*first\.png\) and 2 \(.*a\.png\)"),
+        ({"label": [0, 1, 1]}, r"one form, got \[0, 0\] .* and \[0, 1, 1\]"),
+    ],
+)
+def test_labels_and_masks_of_another_form_are_told_what_is_wrong(tmp_path, entry, message):
+    entries = [{"image": "first.png", "label": [0, 0]}, {"image": "a.png", **entry}]
+    (tmp_path / "datalist.json").write_text(json.dumps({"training": entries}))
+    with pytest.raises(ValueError, match=message):
+        load_datalist(tmp_path)
 
 
 def test_fractions_are_checked(tmp_path):

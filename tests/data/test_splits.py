@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import chain
 
 import numpy as np
@@ -153,3 +154,14 @@ def test_a_split_of_one_label_only_is_named_with_the_counts_and_a_remedy():
     items = [item for item in make_items(100) if item["label"] == 1]
     with pytest.raises(ValueError, match=r"training split has only label 1.*training: \{1: 35\}.*Add data"):
         split_by_group(items)
+
+
+def test_every_class_and_every_one_of_several_labels_keeps_its_share():
+    classes = [{"image": str(i), "label": i % 3, "group": str(i // 2)} for i in range(300)]
+    labels = [{"image": str(i), "label": [i % 2, int(i % 5 == 0), 0], "group": str(i // 2)} for i in range(300)]
+    for items, strata in ((classes, lambda label: [label]), (labels, lambda label: np.flatnonzero(label).tolist())):
+        splits = split_by_group(items, seed=1)
+        total = Counter(k for item in items for k in strata(item["label"]))
+        for name, share in (("training", 0.7), ("validation", 0.1), ("test", 0.2)):
+            found = Counter(k for item in splits[name] for k in strata(item["label"]))
+            assert {k: found[k] for k in total} == pytest.approx({k: share * n for k, n in total.items()}, abs=4)

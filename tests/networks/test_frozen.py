@@ -13,10 +13,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from monai_advexplain import Decision
 from monai_advexplain.networks import Frozen, freeze
-from monai_advexplain.networks.frozen import evaluating
+from monai_advexplain.networks.frozen import evaluating, without_gradients
 from tests.small import classifier, images
 
 
@@ -40,3 +42,38 @@ def test_a_frozen_torchscript_which_has_no_mode_can_be_evaluated():
     with evaluating(traced):
         inside = traced(images())
     assert torch.equal(inside, traced(images()))
+
+
+def test_without_gradients_the_input_alone_has_one_and_afterwards_all_is_as_before():
+    net, image = classifier(), images().requires_grad_()
+    net[0].weight.requires_grad_(False)
+    before = [p.requires_grad for p in net.parameters()]
+    with without_gradients(net):
+        value = net(image).sum()
+    value.backward()
+    assert image.grad.abs().sum() > 0
+    assert all(p.grad is None for p in net.parameters())
+    assert [p.requires_grad for p in net.parameters()] == before
+
+
+@pytest.mark.parametrize(
+    ("outputs", "decision"),
+    [
+        (1, Decision("sigmoid", threshold=0.3)),
+        (3, Decision("multilabel", index=1)),
+        (3, Decision("softmax", index=-1, threshold=0.7)),
+    ],
+)
+@torch.no_grad()
+def test_a_frozen_classifier_with_a_decision_gives_its_margin_scripted_too(outputs, decision):
+    asked = classifier(outputs=outputs)
+    part, image = Frozen(asked, decision), images(3)
+    wanted = decision.margin(asked(image))[:, None]
+    assert torch.equal(part(image), wanted)
+    torch.testing.assert_close(torch.jit.script(part)(image), wanted)
+
+
+@torch.no_grad()
+def test_a_frozen_classifier_without_a_decision_gives_its_output():
+    asked = classifier(outputs=3)
+    assert torch.equal(Frozen(asked)(images(2)), asked(images(2)))
