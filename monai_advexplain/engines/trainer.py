@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from torch.optim import Optimizer
 from monai_advexplain.decision import Decision
 from monai_advexplain.inferers.pair_inferer import PairInferer
 from monai_advexplain.losses import Expectation, ExplainerLoss, ExplanationStep
-from monai_advexplain.networks.frozen import freeze
+from monai_advexplain.networks.frozen import freeze, without_gradients
 
 
 class JointExplainerTrainer(Trainer):
@@ -40,8 +41,9 @@ class JointExplainerTrainer(Trainer):
 
     Every iteration leaves in ``engine.state.output``: ``image``, ``label`` (when the batch has one), ``similar``,
     ``adversarial`` and whatever else the network generates under its name, ``loss``, and every unweighted loss term as
-    ``loss/<name>``. It fires the iteration events FORWARD_COMPLETED, LOSS_COMPLETED, BACKWARD_COMPLETED and
-    MODEL_COMPLETED. With ``amp`` it runs under autocast on CUDA (with gradient scaling) and on the CPU (bfloat16).
+    ``loss/<name>``, those of a discriminator as ``loss/discriminator_<name>``. It fires the iteration events
+    FORWARD_COMPLETED, LOSS_COMPLETED, BACKWARD_COMPLETED and MODEL_COMPLETED. With ``amp`` it runs under autocast on
+    CUDA (with gradient scaling) and on the CPU (bfloat16).
 
     Args:
         device: where to run.
@@ -56,12 +58,18 @@ class JointExplainerTrainer(Trainer):
         expectation: random transformations of what the classifier sees of the generated images; None for none.
         inferer: network, image -> named tuple of generated images, ``similar`` and ``adversarial`` among them.
         accumulation_steps: mini-batches over which gradients are accumulated; the rest of an epoch is not discarded.
+        discriminator: judges how real images look, (images (B, C, *spatial), decisions (B,)) -> verdicts (B, *patches),
+            such as :class:`~monai_advexplain.networks.DecisionDiscriminator`; moved to ``device`` and trained on the
+            images of each step, beside the network. None for none; terms of realism then need a weight of 0.
+        discriminator_optimizer: of the discriminator; it steps together with the others.
+        discriminator_loss: terms and weights that the discriminator minimises; the recipe ``discriminator`` by default.
         epoch_length, non_blocking, prepare_batch, postprocessing, key_train_metric, additional_metrics, metric_cmp_fn,
             train_handlers, amp, event_names, event_to_attr, decollate, optim_set_to_none, to_kwargs, amp_kwargs:
             see ``monai.engines.SupervisedTrainer``.
 
     Raises:
-        ValueError: for ``accumulation_steps`` below 1, or no optimiser.
+        ValueError: for ``accumulation_steps`` below 1, no optimiser, or a discriminator without an optimiser of its own
+            or the other way round.
         FloatingPointError: in a run, when a loss term is not finite; the message names it. Weights are as before the
             iteration.
     """
@@ -94,9 +102,15 @@ class JointExplainerTrainer(Trainer):
         to_kwargs: dict | None = None,
         amp_kwargs: dict | None = None,
         accumulation_steps: int = 1,
+        discriminator: torch.nn.Module | None = None,
+        discriminator_optimizer: Optimizer | None = None,
+        discriminator_loss: ExplainerLoss | None = None,
     ) -> None:
         if accumulation_steps < 1:
             raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps!r}.")
+        if (discriminator is None) != (discriminator_optimizer is None):
+            missing = "discriminator" if discriminator is None else "discriminator_optimizer"
+            raise ValueError(f"discriminator and discriminator_optimizer go together, but {missing} is None.")
         super().__init__(
             device=device,
             max_epochs=max_epochs,
@@ -123,6 +137,10 @@ class JointExplainerTrainer(Trainer):
         if not self.optimizers:
             raise ValueError("optimizer is empty; give one optimiser or several.")
         self.loss_function = ExplainerLoss() if loss_function is None else loss_function
+        self.discriminator = None if discriminator is None else discriminator.to(device)
+        if discriminator_optimizer is not None:
+            self.optimizers += (discriminator_optimizer,)
+        self.discriminator_loss = ExplainerLoss("discriminator") if discriminator_loss is None else discriminator_loss
         self.decision = Decision() if decision is None else decision
         self.expectation = Expectation() if expectation is None else expectation
         self.inferer = PairInferer() if inferer is None else inferer
@@ -157,6 +175,8 @@ class JointExplainerTrainer(Trainer):
         zero_grad, step_optimizers, steps = self._accumulation()
 
         self.network.train()
+        if self.discriminator is not None:
+            self.discriminator.train()
         if zero_grad:
             for optimizer in self.optimizers:
                 optimizer.zero_grad(set_to_none=self.optim_set_to_none)
@@ -166,19 +186,25 @@ class JointExplainerTrainer(Trainer):
             generated = pair._asdict()
             output |= generated
             self.fire_event(IterationEvents.FORWARD_COMPLETED)
-            terms = self.loss_function(self._step(plain, generated))
-            for name, value in terms.items():
+            step = self._step(plain, generated)
+            with nullcontext() if self.discriminator is None else without_gradients(self.discriminator):
+                terms = self.loss_function(step)
+            judged = {} if self.discriminator is None else self.discriminator_loss(step)
+            named = terms | {f"discriminator_{name}": value for name, value in judged.items()}
+            for name, value in named.items():
                 if not torch.isfinite(value):
                     raise FloatingPointError(
                         f"the loss term {name!r} is {value.item()} at epoch {self.state.epoch}, iteration "
                         f"{self.state.iteration}; training stops, the last checkpoint is untouched. A lower learning "
                         "rate, or a look at this batch's images, is the first thing to try."
                     )
-            output |= {f"{Keys.LOSS}/{name}": value.detach() for name, value in terms.items()}
+            output |= {f"{Keys.LOSS}/{name}": value.detach() for name, value in named.items()}
             output[Keys.LOSS] = self.loss_function.total(terms)
             self.fire_event(IterationEvents.LOSS_COMPLETED)
 
-        self.scaler.scale(output[Keys.LOSS] / steps).backward()  # type: ignore[union-attr]
+        # One sum, two graphs: the generators' loss has no gradient in the discriminator, nor the other way round.
+        total = output[Keys.LOSS] + self.discriminator_loss.total(judged)
+        self.scaler.scale(total / steps).backward()  # type: ignore[union-attr]
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
         if step_optimizers:
             for optimizer in self.optimizers:
@@ -196,5 +222,9 @@ class JointExplainerTrainer(Trainer):
             return self.decision.margin(self.classifier(draw(images))).reshape(-1, len(images))
 
         return ExplanationStep(
-            {"image": image, **generated}, self.decision.target(output), critic, self.decision.margin(output)
+            {"image": image, **generated},
+            self.decision.target(output),
+            critic,
+            self.decision.margin(output),
+            self.discriminator,
         )

@@ -12,12 +12,14 @@
 """Losses: terms (one equation each) and recipes (a method is a list of weighted terms)."""
 
 from monai_advexplain.losses.expectation import Expectation
+from monai_advexplain.losses.realism import GradientPenalty, JudgedGenerated, JudgedReal, Realism
 from monai_advexplain.losses.recipes import RECIPES, ExplainerLoss, Weighted
 from monai_advexplain.losses.step import ExplanationStep
 from monai_advexplain.losses.terms import (
     Area,
     DecisionFlip,
     DecisionPreservation,
+    DecisionReinforcement,
     Distance,
     MarginEstimate,
     Sparsity,
@@ -29,11 +31,16 @@ __all__ = [
     "Area",
     "DecisionFlip",
     "DecisionPreservation",
+    "DecisionReinforcement",
     "Distance",
     "Expectation",
     "ExplainerLoss",
     "ExplanationStep",
+    "GradientPenalty",
+    "JudgedGenerated",
+    "JudgedReal",
     "MarginEstimate",
+    "Realism",
     "Sparsity",
     "TotalVariation",
     "Weighted",

@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from monai_advexplain.losses.realism import GradientPenalty, JudgedGenerated, JudgedReal, Realism
 from monai_advexplain.losses.step import ExplanationStep
 from monai_advexplain.losses.terms import (
     Area,
     DecisionFlip,
     DecisionPreservation,
+    DecisionReinforcement,
     Distance,
     MarginEstimate,
     Sparsity,
@@ -43,6 +45,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
     # Charachon et al., ICPR 2020, with a smooth difference (design: total variation is what keeps g_a from noise).
     "similar_adversarial": {
         "preservation": Weighted(1.0, DecisionPreservation("similar")),
+        "reinforcement": Weighted(0.0, DecisionReinforcement("similar")),
         "flip": Weighted(1.0, DecisionFlip("adversarial")),
         "image_similar": Weighted(5.0, Distance("image", "similar", "l1+l2")),
         "similar_adversarial": Weighted(5.0, Distance("similar", "adversarial", "l1+l2")),
@@ -50,6 +53,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "variation": Weighted(5.0, TotalVariation("similar", "adversarial")),
         "sparsity": Weighted(0.0, Sparsity("similar", "adversarial")),
         "estimate": Weighted(0.0, MarginEstimate()),  # for a GatedGenerator
+        "realism": Weighted(0.0, Realism()),  # for a trainer with a discriminator
     },
     # The paper's baseline |x - g_a(x)|: the adversarial image alone.
     "naive": {
@@ -65,6 +69,34 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "flip": Weighted(1.0, DecisionFlip("adversarial")),
         "area": Weighted(1.0, Area("mask")),
         "variation": Weighted(1.0, TotalVariation("mask", None)),
+    },
+    # Charachon et al., arXiv 2106.10947, with its weights for digits; for a DomainExplainerNet and a discriminator.
+    "syce": {
+        "flip": Weighted(0.2, DecisionFlip("adversarial")),
+        "preservation": Weighted(0.01, DecisionPreservation("similar")),
+        "cycle_preservation": Weighted(0.005, DecisionPreservation("cycle")),
+        "image_similar": Weighted(10.0, Distance("image", "similar", "l1+l2")),
+        "image_cycle": Weighted(2.0, Distance("image", "cycle", "l1+l2")),
+        "realism": Weighted(0.25, Realism()),
+        "variation": Weighted(0.0, TotalVariation("similar", "adversarial")),
+        "sparsity": Weighted(0.0, Sparsity("similar", "adversarial")),
+        "estimate": Weighted(0.0, MarginEstimate()),
+    },
+    # The same source: no symmetry, the cycle only, and |x - x_a| explains.
+    "cyce": {
+        "flip": Weighted(0.2, DecisionFlip("adversarial")),
+        "cycle_preservation": Weighted(0.005, DecisionPreservation("cycle")),
+        "image_cycle": Weighted(10.0, Distance("image", "cycle", "l1+l2")),
+        "realism": Weighted(0.25, Realism()),
+        "variation": Weighted(0.0, TotalVariation("image", "adversarial")),
+        "sparsity": Weighted(0.0, Sparsity("image", "adversarial")),
+        "estimate": Weighted(0.0, MarginEstimate()),
+    },
+    # What the discriminator of a trainer minimises: real and generated images count 1 together, as does the penalty.
+    "discriminator": {
+        "real": Weighted(0.5, JudgedReal()),
+        "generated": Weighted(0.5, JudgedGenerated()),
+        "gradient_penalty": Weighted(1.0, GradientPenalty()),
     },
 }
 

@@ -28,6 +28,8 @@ class ExplanationStep:
         critic: images (B, C, *spatial) -> margins (K, B), differentiable: signed distance to the decision's boundary in
             logit units, K draws of a random transformation (K = 1 for none). Asked at most once for each name.
         image_margin: (B,), the classifier's margin about the untouched input, detached; for terms that estimate it.
+        discriminator: (images (B, C, *spatial), decisions (B,)) -> verdicts (B, *patches), differentiable, high = real;
+            for terms about realism.
     """
 
     def __init__(
@@ -36,11 +38,13 @@ class ExplanationStep:
         target: Tensor,
         critic: Callable[[Tensor], Tensor],
         image_margin: Tensor | None = None,
+        discriminator: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.images = dict(images)
         self.target = target
         self.image_margin = image_margin
         self._critic = critic
+        self._discriminator = discriminator
         self._margins: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -54,3 +58,16 @@ class ExplanationStep:
         if name not in self._margins:
             self._margins[name] = self._critic(self[name])
         return self._margins[name]
+
+    def judge(self, images: Tensor, decision: Tensor) -> Tensor:
+        """The discriminator's verdicts (B, *patches) on images (B, C, *spatial) as images of ``decision`` (B,).
+
+        Raises:
+            ValueError: when there is no discriminator.
+        """
+        if self._discriminator is None:
+            raise ValueError(
+                "a loss term asks for a discriminator and there is none: give the trainer discriminator and "
+                "discriminator_optimizer, or the term (realism) a weight of 0."
+            )
+        return self._discriminator(images, decision)

@@ -85,6 +85,32 @@ class DecisionFlip:
 
 
 @dataclass(frozen=True)
+class DecisionReinforcement:
+    """f decides about the similar image more surely than about the image: max(0, gain - (2 y - 1) (m(s) - m(x))).
+
+    A similar image that only keeps the decision may lose evidence, and what it loses is missing from the map, since the
+    adversarial image loses it too. One that gains evidence puts it into the map twice: added here, removed there. Both
+    margins are taken under the same random transformation.
+
+    Args:
+        image: name of the image that reinforces the decision.
+        gain: by how much, in logit units; the term is content beyond it.
+    """
+
+    image: str = "similar"
+    gain: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not self.gain > 0:
+            raise ValueError(f"gain must be positive, in logit units, got {self.gain}.")
+
+    def __call__(self, step: ExplanationStep) -> Tensor:
+        """Scalar loss of the step."""
+        gained = (2 * step.target - 1) * (step.margin(self.image) - step.margin("image").detach())
+        return F.relu(self.gain - gained).mean()
+
+
+@dataclass(frozen=True)
 class Distance:
     """How far two images are apart: mean \\|u - v\\| (``l1``), mean (u - v)^2 (``l2``), or their sum.
 

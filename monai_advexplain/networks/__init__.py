@@ -13,6 +13,9 @@
 
 from monai_advexplain.networks.adapted_classifier import AdaptedClassifier
 from monai_advexplain.networks.blur import Blur
+from monai_advexplain.networks.discriminative_vae import DiscriminativeVAE, LatentImage
+from monai_advexplain.networks.discriminator import DecisionDiscriminator
+from monai_advexplain.networks.domain_generators import DecisionDomainGenerators, DomainExplainerNet, DomainImages
 from monai_advexplain.networks.explainer_net import ExplainerNet, GeneratedPair
 from monai_advexplain.networks.exported import ExportedNetwork
 from monai_advexplain.networks.frozen import Frozen, freeze
@@ -24,6 +27,11 @@ from monai_advexplain.networks.mask_generator import MaskedPair, MaskExplainerNe
 __all__ = [
     "AdaptedClassifier",
     "Blur",
+    "DecisionDiscriminator",
+    "DecisionDomainGenerators",
+    "DiscriminativeVAE",
+    "DomainExplainerNet",
+    "DomainImages",
     "ExplainerNet",
     "ExportedNetwork",
     "Frozen",
@@ -32,6 +40,7 @@ __all__ = [
     "GatedPair",
     "GeneratedPair",
     "ImageHead",
+    "LatentImage",
     "MaskExplainerNet",
     "MaskGenerator",
     "MaskedPair",

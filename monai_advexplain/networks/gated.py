@@ -38,12 +38,15 @@ class GatedGenerator(nn.Module):
     term ``estimate``), so that the classifier is still not needed to explain an image. One adversarial generator for
     each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share the trunk.
 
+    In eval mode a similar image about which the gate decides otherwise than about the image is replaced by the image
+    itself: it has the decision and is as similar as can be. In training it is left to the loss.
+
     Args:
         trunk: any module (B, C, *spatial) -> (B, features, *spatial), see
             :class:`~monai_advexplain.networks.TwoHeadGenerator`.
         gate: module (B, C, *spatial) -> (B, 1), a margin in logit units: a small classification network. A frozen copy
             of the classifier itself is a gate that never errs, at the price of its forward pass.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change: see
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative: see
             :class:`~monai_advexplain.networks.TwoHeadGenerator`.
 
     Raises:
@@ -62,14 +65,16 @@ class GatedGenerator(nn.Module):
         value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
         max_change: float = 1.0,
+        relative: float | None = None,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
         self.trunk = trunk
         self.gate = gate
-        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
-        self.to_no = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
-        self.to_yes = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        self.similar = ImageHead(*head)
+        self.to_no = ImageHead(*head)
+        self.to_yes = ImageHead(*head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""
@@ -77,7 +82,11 @@ class GatedGenerator(nn.Module):
         estimate = self.gate(image).flatten()
         yes = (estimate > 0).reshape([-1] + [1] * (image.dim() - 1))
         adversarial = torch.where(yes, self.to_no(features, image), self.to_yes(features, image))
-        return self.similar(features, image), adversarial, estimate
+        similar = self.similar(features, image)
+        if not self.training:
+            kept = (self.gate(similar).flatten() > 0).reshape(yes.shape) == yes
+            similar = torch.where(kept, similar, image)
+        return similar, adversarial, estimate
 
 
 class GatedExplainerNet(ExplainerNet):

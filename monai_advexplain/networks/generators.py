@@ -34,9 +34,13 @@ class ImageHead(nn.Module):
         value_range: (low, high) of the images; outputs are clipped to it.
         max_change: residuals stay within plus and minus this, in the image's units (a tanh): without a bound an
             adversarial image can run away into black and white areas from which training does not come back.
+        relative: None to add the residual r to the image x; a positive number c for x + r (x + c) instead, a change
+            relative to what is there: structures can be dimmed and brightened, but nothing can be painted on a
+            background that is darker than c.
 
     Raises:
-        ValueError: when ``value_range`` is empty or ``max_change`` is not positive.
+        ValueError: when ``value_range`` is empty, ``max_change`` or ``relative`` is not positive, or ``relative`` is
+            given without ``residual``.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class ImageHead(nn.Module):
         residual: bool = True,
         value_range: tuple[float, float] = (0.0, 1.0),
         max_change: float = 1.0,
+        relative: float | None = None,
     ) -> None:
         super().__init__()
         low, high = (float(v) for v in value_range)
@@ -56,7 +61,10 @@ class ImageHead(nn.Module):
         self.low, self.high, self.residual = low, high, residual
         if not max_change > 0:
             raise ValueError(f"max_change must be positive, got {max_change}.")
+        if relative is not None and not (relative > 0 and residual):
+            raise ValueError(f"relative must be None, or positive with residual=True, got {relative} with {residual=}.")
         self.max_change = float(max_change)
+        self.relative = 0.0 if relative is None else float(relative)
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         convolution = Conv[Conv.CONV, spatial_dims]
         self.hidden = convolution(features, hidden, kernel_size=3, padding=1)
@@ -75,7 +83,7 @@ class ImageHead(nn.Module):
             output = self.max_change * torch.tanh(output / self.max_change)
             if output.shape[2:] != image.shape[2:]:
                 output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
-            output = image + output
+            output = image + (output * (image + self.relative) if self.relative > 0 else output)
         # Clipped for whoever looks at it, but not for the gradient: a pixel that left the range can come back.
         return torch.clamp(output, self.low, self.high).detach() + (output - output.detach())
 
@@ -87,7 +95,7 @@ class TwoHeadGenerator(nn.Module):
         trunk: any module (B, C, *spatial) -> (B, features, *spatial): ``monai.networks.nets.UNet``, ``BasicUNet``,
             ``AttentionUnet``, ... with ``out_channels=features``.
         features: channels that the trunk returns.
-        spatial_dims, channels, hidden, residual, value_range, max_change: see :class:`ImageHead`.
+        spatial_dims, channels, hidden, residual, value_range, max_change, relative: see :class:`ImageHead`.
         scale: the trunk sees the image this many times smaller along each axis (averaged), and the residuals are
             interpolated back: changes are smooth, and both training and explaining several times faster. 1 for the
             image's own grid, the only choice without ``residual``.
@@ -107,12 +115,14 @@ class TwoHeadGenerator(nn.Module):
         value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
         max_change: float = 1.0,
+        relative: float | None = None,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
         self.trunk = trunk
-        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
-        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        self.similar = ImageHead(*head)
+        self.adversarial = ImageHead(*head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
@@ -126,7 +136,7 @@ class SeparateGenerators(nn.Module):
     Args:
         similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
         adversarial_trunk: trunk of the adversarial image; another instance.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change: see
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative: see
             :class:`TwoHeadGenerator`.
 
     Raises:
@@ -145,6 +155,7 @@ class SeparateGenerators(nn.Module):
         value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
         max_change: float = 1.0,
+        relative: float | None = None,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
@@ -154,8 +165,9 @@ class SeparateGenerators(nn.Module):
             )
         self.similar_trunk = similar_trunk
         self.adversarial_trunk = adversarial_trunk
-        self.similar = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
-        self.adversarial = ImageHead(spatial_dims, features, channels, hidden, residual, value_range, max_change)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        self.similar = ImageHead(*head)
+        self.adversarial = ImageHead(*head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""

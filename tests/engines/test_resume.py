@@ -30,27 +30,44 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.handlers import LrScheduleHandler
 from monai.transforms import Compose, RandFlipd, RandGaussianNoised
-from monai_advexplain import Expectation, JointExplainerTrainer
+from monai.networks.nets import PatchDiscriminator
+from monai_advexplain import Expectation, ExplainerLoss, JointExplainerTrainer
 from monai_advexplain.engines.trainer import IterationEvents
 from monai_advexplain.handlers import AtomicCheckpointSaver, EpochSeed, Resume, loss_terms
+from monai_advexplain.networks import DecisionDiscriminator, DecisionDomainGenerators, DomainExplainerNet, Frozen
 from monai_advexplain.transforms.random_affine import AffineRange
-from tests.small import classifier, explainer_net, images
+from tests.small import classifier, explainer_net, images, trunk
 
 
-def train(folder, log, resume=False, kill_at=0, epochs=4):
+def adversarial_parts(objects):
+    generators = DecisionDomainGenerators(trunk(), trunk(), Frozen(classifier()), features=4, hidden=4)
+    discriminator = DecisionDiscriminator(PatchDiscriminator(2, 4, 1, 2, num_layers_d=1, norm="INSTANCE"))
+    parts = {
+        "discriminator": discriminator,
+        "discriminator_optimizer": torch.optim.Adam(discriminator.parameters(), lr=1e-3),
+    }
+    objects |= parts
+    return DomainExplainerNet(generators, size_divisor=2), {"loss_function": ExplainerLoss("syce"), **parts}
+
+
+def train(folder, log, resume=False, kill_at=0, epochs=4, recipe="similar_adversarial"):
     torch.manual_seed(100 + resume)  # nothing may depend on the state in which a process starts
     random = Compose([RandFlipd("image", prob=0.5, spatial_axis=0), RandGaussianNoised("image", prob=0.8, std=0.1)])
     loader = DataLoader(Dataset([{"image": image} for image in images(10)], random), batch_size=3, shuffle=True)
-    net = explainer_net(seed=3 + resume)
+    objects, more = {}, {}
+    if recipe == "syce":
+        net, more = adversarial_parts(objects)
+    else:
+        net = explainer_net(seed=3 + resume)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=epochs * len(loader))
-    objects = {"network": net, "optimizer": optimizer, "schedule": schedule}
+    objects |= {"network": net, "optimizer": optimizer, "schedule": schedule}
     handlers = [EpochSeed(7), LrScheduleHandler(schedule, print_lr=False, epoch_level=False)]
     handlers += [Resume(folder, objects)] if resume else []
     handlers += [AtomicCheckpointSaver(folder, objects, include_engine=True, save_interval=1, n_saved=1)]
     expectation = Expectation(AffineRange(rotation=5, translation=0.05), noise=0.05, samples=2)
     trainer = JointExplainerTrainer(
-        "cpu", epochs, loader, net, classifier(), optimizer, expectation=expectation, train_handlers=handlers
+        "cpu", epochs, loader, net, classifier(), optimizer, expectation=expectation, train_handlers=handlers, **more
     )
     file = open(os.path.join(folder, log), "w")
 
@@ -62,7 +79,9 @@ def train(folder, log, resume=False, kill_at=0, epochs=4):
 
     trainer.add_event_handler(IterationEvents.MODEL_COMPLETED, write)
     trainer.run()
-    torch.save(net.state_dict(), os.path.join(folder, "final.pt"))
+    weights = {name: objects[name].state_dict() for name in ("network", "discriminator") if name in objects}
+    torch.save({f"{part}.{name}": value for part in weights for name, value in weights[part].items()},
+               os.path.join(folder, "final.pt"))
 
 
 # Every run is a process of its own, forked when all is imported and nothing is drawn or computed.
@@ -115,7 +134,8 @@ def read_log(path):
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_for_bit_as_one_never_stopped(tmp_path):
+@pytest.mark.parametrize("recipe", ["similar_adversarial", "syce"])
+def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_for_bit_as_one_never_stopped(recipe, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
@@ -124,7 +144,7 @@ def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_for_bit_as_one_never_sto
         {"folder": str(killed), "log": "log", "kill_at": 10},  # four iterations an epoch: in the third
         {"folder": str(killed), "log": "resumed.log", "resume": True},
     ]
-    done = python(TRAINING, tmp_path, json.dumps(runs))
+    done = python(TRAINING, tmp_path, json.dumps([{**run, "recipe": recipe} for run in runs]))
     ends = re.findall(r"ended with (-?\d+)", done.stdout)
     assert ends == ["0", str(-signal.SIGKILL), "0"], done.stderr
 
@@ -136,7 +156,10 @@ def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_for_bit_as_one_never_sto
     assert all(resumed[i] == expected[i] for i in resumed)
     assert len({terms["loss"] for terms in expected.values()}) == 16
     final, of_resumed = (torch.load(folder / "final.pt", weights_only=True) for folder in (whole, killed))
+    assert final.keys() == of_resumed.keys()
     assert all(torch.equal(value, of_resumed[name]) for name, value in final.items())
+    judged = {name for terms in expected.values() for name in terms if name.startswith("loss/discriminator_")}
+    assert len(judged) == (3 if recipe == "syce" else 0)
 
 
 @pytest.mark.slow

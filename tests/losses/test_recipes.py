@@ -33,9 +33,11 @@ class CountingCritic:
 
 def make_step():
     critic = CountingCritic()
-    named = {name: images(seed=seed) for seed, name in enumerate(("image", "similar", "adversarial", "mask"))}
+    names = ("image", "similar", "adversarial", "mask", "cycle")
+    named = {name: images(seed=seed) for seed, name in enumerate(names)}
     named["estimate"] = torch.tensor([0.5, -2.0])
-    return ExplanationStep(named, torch.tensor([1.0, 0.0]), critic, torch.tensor([1.5, 0.5])), critic
+    target, margin = torch.tensor([1.0, 0.0]), torch.tensor([1.5, 0.5])
+    return ExplanationStep(named, target, critic, margin, lambda shown, _: shown.square()), critic
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -46,7 +48,7 @@ def test_the_total_is_the_weighted_sum_of_the_terms_of_the_recipe(recipe):
     used = {name: weighted for name, weighted in RECIPES[recipe].items() if weighted.weight}
     assert list(values) == list(used)
     assert all(value.shape == () for value in values.values())
-    expected = sum(weighted.weight * float(weighted.term(step)) for weighted in used.values())
+    expected = sum(weighted.weight * weighted.term(step).item() for weighted in used.values())
     assert loss.total(values).item() == pytest.approx(expected)
     assert all(torch.equal(values[name], weighted.term(step)) for name, weighted in used.items())
 
@@ -105,8 +107,8 @@ def test_terms_without_a_recipe_are_all_there_is():
     ("arguments", "message"),
     [
         (
-            {"recipe": "syce"},
-            r"recipe must be one of \['mask_generator', 'naive', 'similar_adversarial'\] or None, got 'syce'",
+            {"recipe": "sice"},
+            r"recipe must be one of \['cyce', .*'naive', 'similar_adversarial', 'syce'\] or None, got 'sice'",
         ),
         ({"weights": {"flipp": 1.0}}, r"unknown terms \['flipp'\]; the terms are .*'flip'"),
         ({"recipe": "naive", "weights": {"preservation": 1.0}}, r"unknown terms \['preservation'\]"),
@@ -122,5 +124,23 @@ def test_what_does_not_fit_together_is_refused_by_name(arguments, message):
 
 def test_a_term_on_an_image_that_is_not_there_names_those_that_are():
     step, _ = make_step()
-    with pytest.raises(KeyError, match=r"no image named 'cycle' in this step, there are: \['adversarial', 'estimate'"):
-        Distance("image", "cycle")(step)
+    with pytest.raises(KeyError, match=r"no image named 'reconstruction' .* there are: \['adversarial', 'cycle'"):
+        Distance("image", "reconstruction")(step)
+
+
+def test_syce_and_cyce_have_the_weights_of_the_paper():
+    """Digits 3 against 8, arXiv 2106.10947."""
+    step, _ = make_step()
+    used = {recipe: {name: w.weight for name, w in ExplainerLoss(recipe).terms.items()} for recipe in ("syce", "cyce")}
+    assert used["syce"] == {
+        "flip": 0.2,
+        "preservation": 0.01,
+        "cycle_preservation": 0.005,
+        "image_similar": 10,
+        "image_cycle": 2,
+        "realism": 0.25,
+    }
+    assert used["cyce"] == {"flip": 0.2, "cycle_preservation": 0.005, "image_cycle": 10, "realism": 0.25}
+    values = ExplainerLoss("cyce")(step)
+    difference = step["image"] - step["cycle"]
+    torch.testing.assert_close(values["image_cycle"], difference.abs().mean() + difference.square().mean())

@@ -23,6 +23,7 @@ from monai_advexplain.losses import (
     Area,
     DecisionFlip,
     DecisionPreservation,
+    DecisionReinforcement,
     Distance,
     ExplanationStep,
     MarginEstimate,
@@ -33,6 +34,7 @@ from tests.small import images
 
 DIMS = pytest.mark.parametrize("dims", [2, 3])
 MARGINS = {
+    "image": torch.tensor([[1.5, -1.0, 0.25], [-0.5, 2.0, -1.0]]),
     "similar": torch.tensor([[2.0, -3.0, 0.5], [0.2, -0.1, -4.0]]),
     "adversarial": torch.tensor([[-1.0, 5.0, 0.0], [3.0, 0.5, -0.5]]),
 }
@@ -82,6 +84,32 @@ def test_a_hinge_is_zero_and_stops_pushing_beyond_its_reach(term, side):
         value.backward()
         torch.testing.assert_close(value.detach(), torch.tensor(loss))
         torch.testing.assert_close(margins.grad, torch.full((1, 4), side * slope / 4))
+
+
+@pytest.mark.parametrize("target", [(1.0, 0.0, 1.0), (0.9, 0.2, 0.5)], ids=["hard", "soft"])
+@pytest.mark.parametrize("gain", [0.4, 3.0])
+def test_reinforcement_equals_a_plain_mean_of_what_is_missing_to_the_gain(target, gain):
+    gained = (MARGINS["similar"] - MARGINS["image"]).numpy()
+    missing = [max(0.0, gain - (2 * y - 1) * g) for row in gained for g, y in zip(row, target, strict=True)]
+    wanted = torch.tensor(float(np.mean(missing)))
+    torch.testing.assert_close(DecisionReinforcement("similar", gain)(step_of(2, target)), wanted)
+
+
+def test_reinforcement_pushes_the_similar_image_only_and_stops_at_the_gain():
+    for margin, slope in ((1.5, -1.0), (3.5, 0.0)):
+        shown = {name: torch.zeros(4, 1, 2, 2) for name in ("image", "similar")}
+        margins = {"image": torch.ones(1, 4, requires_grad=True)}
+        margins["similar"] = torch.full((1, 4), margin, requires_grad=True)
+        names = {id(image): name for name, image in shown.items()}
+        step = ExplanationStep(shown, torch.ones(4), lambda x, m=margins, n=names: m[n[id(x)]])
+        DecisionReinforcement(gain=2.0)(step).backward()
+        assert margins["image"].grad is None
+        torch.testing.assert_close(margins["similar"].grad, torch.full((1, 4), slope / 4))
+
+
+def test_a_gain_that_asks_for_nothing_is_refused_with_its_value():
+    with pytest.raises(ValueError, match=r"gain must be positive.*got 0"):
+        DecisionReinforcement(gain=0)
 
 
 def test_cross_entropy_of_half_precision_margins_is_computed_in_single_precision():

@@ -77,6 +77,19 @@ def test_the_map_is_the_difference_of_the_images_scripted_too(dims, scale):
     torch.testing.assert_close(torch.jit.script(net)(image), wanted)
 
 
+@torch.no_grad()
+def test_a_similar_image_that_lost_the_decision_is_replaced_when_not_training():
+    net, image = gated_net(), dark_and_bright(2)
+    net.generator.similar.image.bias.fill_(1.0)  # up by 0.15: the dark one is decided as bright
+    net.generator.similar.image.weight.zero_()
+    image[0] = 0.45
+    lost, kept = net.generate(image).similar
+    assert torch.equal(lost, image[0])
+    assert not torch.equal(kept, image[1])
+    assert torch.equal(torch.jit.script(net).generate(image).similar, net.generate(image).similar)
+    assert not torch.equal(net.train().generate(image).similar[0], image[0])
+
+
 def step_of(net, image, asked):
     """A step as the trainer makes it."""
     with torch.no_grad():

@@ -203,6 +203,24 @@ def test_a_largest_change_that_allows_none_is_refused_with_its_value(max_change)
         ImageHead(2, features=1, max_change=max_change)
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+@torch.no_grad()
+def test_a_relative_change_dims_and_brightens_what_is_there_and_leaves_a_dark_background(dims):
+    head = ImageHead(dims, features=1, hidden=1, max_change=0.5, value_range=(-1.0, 2.0), relative=0.1)
+    torch.nn.init.constant_(head.image.bias, -0.4)
+    image = images(dims=dims)
+    image[0] = 0.0
+    change = -0.5 * float(np.tanh(0.4 / 0.5))
+    for same in (head, torch.jit.script(head)):
+        torch.testing.assert_close(same(torch.zeros_like(image), image), image + change * (image + 0.1))
+
+
+@pytest.mark.parametrize(("relative", "residual"), [(0.0, True), (-0.1, True), (0.1, False)])
+def test_a_relative_change_that_cannot_be_is_refused_with_its_value(relative, residual):
+    with pytest.raises(ValueError, match=f"relative must be .*got {relative} with residual={residual}"):
+        ImageHead(2, features=1, residual=residual, relative=relative)
+
+
 def test_a_clipped_pixel_still_gets_a_gradient():
     head = ImageHead(2, features=1, hidden=1)
     with torch.no_grad():
