@@ -12,8 +12,21 @@
 """Comparison of explanation methods: measured side by side, with intervals, as a table and a report."""
 
 from monai_advexplain.benchmark.comparison import Comparison
+from monai_advexplain.benchmark.latent_space import LatentSpace
+from monai_advexplain.benchmark.realism import Realism
 from monai_advexplain.benchmark.speed import PAPER, measure_speed
-from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference
+from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference, ratio_of_means
 from monai_advexplain.benchmark.table import metrics_table
 
-__all__ = ["PAPER", "Comparison", "bootstrap_interval", "holm", "measure_speed", "metrics_table", "paired_difference"]
+__all__ = [
+    "PAPER",
+    "Comparison",
+    "LatentSpace",
+    "Realism",
+    "bootstrap_interval",
+    "holm",
+    "measure_speed",
+    "metrics_table",
+    "paired_difference",
+    "ratio_of_means",
+]

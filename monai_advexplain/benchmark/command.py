@@ -66,7 +66,7 @@ def _selected(content: dict[str, Any], methods: Sequence[str]) -> dict[str, Any]
     return {name: known[name] for name in known if name in methods or name == content.get("reference")}
 
 
-def _first_plain(error: BaseException | None) -> BaseException | None:
+def first_plain(error: BaseException | None) -> BaseException | None:
     """What was raised inside a config, where MONAI wraps it in errors of its own."""
     while error is not None and not isinstance(error, (ValueError, FileNotFoundError)):
         error = error.__cause__
@@ -108,7 +108,7 @@ def run_compare(
         results: dict[str, Any] = flow.run()[-1]
         flow.finalize()
     except RuntimeError as error:
-        reason = _first_plain(error)
+        reason = first_plain(error)
         if reason is None:
             raise
         raise reason from None

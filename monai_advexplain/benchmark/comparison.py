@@ -33,13 +33,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from monai_advexplain._version import __version__
-from monai_advexplain.benchmark.describe import checksum, describe
+from monai_advexplain.benchmark.describe import checksum, describe, one_line
+from monai_advexplain.benchmark.realism import Realism
 from monai_advexplain.benchmark.records import GALLERY, SPEED, Key, Records, Variant, write_atomically
 from monai_advexplain.benchmark.report import write_report
 from monai_advexplain.benchmark.results import summarise, write_results
 from monai_advexplain.decision import Decision
 from monai_advexplain.explainers.base import Explainer
-from monai_advexplain.explainers.generated import NaiveExplainer, SimilarResidualExplainer
+from monai_advexplain.explainers.generated import NaiveExplainer, generates_images
 from monai_advexplain.metrics.auc_loc import localisation_curve
 from monai_advexplain.metrics.counterfactual import counterfactual_scores
 from monai_advexplain.metrics.faithfulness import faithfulness_scores
@@ -78,6 +79,8 @@ class Comparison:
         average: explainer -> its regularised version, such as a partial
             :class:`~monai_advexplain.explainers.GeometricAveraging`; None for plain rows only.
         reference: the method that the others are compared with.
+        ceiling: the method that is no explanation but was trained on the ground truth, if there is one: it has a row,
+            is no competitor, and the reference's share of it is reported.
         training_groups: groups of the images that the classifier or the methods were trained on.
         allow_training_images: whether such images may be compared.
         overwrite: start afresh in a folder that holds another comparison.
@@ -90,12 +93,14 @@ class Comparison:
             data, and returns rows with ``method``, ``size``, ``ratio``, ``low`` and ``high`` as
             :func:`~monai_advexplain.benchmark.measure_speed` does; called once, after the maps, and kept in
             ``speed.json``. None to leave it out.
+        realism: measures how near adversaries come to real images of the decision they were made for, once, after the
+            maps; kept in ``realism.json``. None to leave it out.
         settings: entries that are kept in ``results.json`` and shown in the report, for instance the data's name.
         device: where to run.
 
     Raises:
-        ValueError: when there is nothing to compare, lengths differ, the reference is unknown, or images belong to
-            groups that were trained on.
+        ValueError: when there is nothing to compare, lengths differ, the reference is unknown or the ceiling itself, or
+            images belong to groups that were trained on.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class Comparison:
         output_dir: str | Path,
         average: Callable[[Explainer], Explainer] | None = None,
         reference: str = "proposed",
+        ceiling: str | None = None,
         training_groups: Sequence[str] = (),
         allow_training_images: bool = False,
         overwrite: bool = False,
@@ -118,6 +124,7 @@ class Comparison:
         notes: Mapping[str, str] | None = None,
         title: str = "Comparison of explanation methods",
         speed: Callable[[], list[dict[str, Any]]] | None = None,
+        realism: Realism | None = None,
         settings: Mapping[str, Any] | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
@@ -127,6 +134,8 @@ class Comparison:
             raise ValueError(f"images and items must be of one length, got {len(images)} and {len(items)}.")
         if reference not in methods:
             raise ValueError(f"the reference {reference!r} is not among the methods {sorted(methods)}.")
+        if ceiling == reference:
+            raise ValueError(f"the ceiling cannot be the reference, got {ceiling!r} for both.")
         strange = [name for name in methods if not re.fullmatch(r"[\w.-]+", name)]
         if strange:
             raise ValueError(f"methods' names are made of letters, digits, '_', '-' and '.', got {strange}.")
@@ -146,6 +155,7 @@ class Comparison:
         self.output_dir = Path(output_dir)
         self.average = average
         self.reference = reference
+        self.ceiling = ceiling
         self.n_training_images = len(seen)
         self.overwrite = overwrite
         self.seed = seed
@@ -154,6 +164,7 @@ class Comparison:
         self.notes = {name: note for name, note in (notes or {}).items() if name in methods and note}
         self.title = title
         self.speed = speed
+        self.realism = realism
         self.settings = dict(settings or {})
         self.device = torch.device(device)
         self._in_gallery = set(np.linspace(0, len(items) - 1, min(n_gallery, len(items))).astype(int).tolist())
@@ -165,6 +176,8 @@ class Comparison:
             ValueError: when the folder holds a comparison with other settings.
         """
         first = self._load(0)
+        if self.realism is not None:
+            self.realism.check(first.image)
         fingerprint = {
             "version": __version__,
             "methods": {name: describe(explainer) for name, explainer in self.methods.items()},
@@ -181,7 +194,8 @@ class Comparison:
         with Records(self.output_dir, fingerprint, self.overwrite) as records:
             reasons = self._measure(records)
             settings = {**self._settings(fingerprint), "speed": self._speed()}
-            results = summarise(records.rows, self._variants(), self.items, settings, reasons)
+            realism = self._realism(fingerprint)
+            results = summarise(records.rows, self._variants(), self.items, settings, reasons, realism)
             write_results(results, self.output_dir)
             write_report(results, self.output_dir / GALLERY, self.output_dir / "report.html")
         return results
@@ -198,6 +212,17 @@ class Comparison:
         rows: list[dict[str, Any]] = found["rows"]
         return rows
 
+    def _realism(self, fingerprint: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What is measured of the generated images of all methods that have some."""
+        explainers = {name: one for name, one in self.methods.items() if one is not None and generates_images(one)}
+        if self.realism is None or not explainers:
+            return None
+        asked = {name: fingerprint[name] for name in ("classifier", "decision")}
+        return self.realism.measure(explainers, self._decided, self.output_dir, self.device, asked)
+
+    def _decided(self, images: Tensor) -> Tensor:
+        return self._probability(images) > self.decision.threshold
+
     def _settings(self, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
         """What a reader of the results must know of how they came about."""
         return {
@@ -205,6 +230,7 @@ class Comparison:
             **self.settings,
             "classifier": fingerprint["classifier"],
             "reference": self.reference,
+            "ceiling": self.ceiling,
             "seed": self.seed,
             "n_resamples": self.n_resamples,
             "average": fingerprint["average"],
@@ -317,7 +343,7 @@ class Comparison:
                 curve = localisation_curve(maps, sample.mask)
                 row["curve"] = [[round(x, _DIGITS) for x in values[0].tolist()] for values in curve]
         except Exception as error:
-            return row | {"seconds": None, "scores": {}, "curve": None, "error": _one_line(error)}
+            return row | {"seconds": None, "scores": {}, "curve": None, "error": one_line(error)}
         if index in self._in_gallery:
             self._keep(index, sample, str(variant), maps)
         return row
@@ -327,13 +353,11 @@ class Comparison:
         scores = localisation_scores(maps, sample.mask)
         scores |= faithfulness_scores(sample.image, maps, self._probability, threshold=threshold)
         plain = self.methods[variant.method]
-        if hasattr(plain, "generate") and not variant.regularised:  # regularisation changes maps, not images
+        if generates_images(plain) and not variant.regularised:  # regularisation changes maps, not images
             scores |= self._scores_of_images(sample.image, plain)
         return {name: _finite(float(value)) for name, value in scores.items()}
 
     def _scores_of_images(self, image: Tensor, explainer: Any) -> dict[str, Tensor]:
-        if isinstance(explainer, SimilarResidualExplainer):  # a control on the images of another method
-            return {}
         with torch.no_grad():
             pair = explainer.generate(image)
         naive = isinstance(explainer, NaiveExplainer)  # has no similar image: the image itself takes its place
@@ -357,17 +381,12 @@ def _failure(explainer: Explainer, image: Tensor) -> str:
     try:
         explainer(image)
     except Exception as error:
-        return _one_line(error)
+        return one_line(error)
     return ""
 
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def _now(device: torch.device) -> float:

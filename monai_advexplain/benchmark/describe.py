@@ -71,3 +71,9 @@ def describe(value: Any) -> Any:
         public = {name: one for name, one in vars(value).items() if not name.startswith("_")}
         return {"class": type(value).__name__, **describe(public)}
     return {"class": _name(value)}
+
+
+def one_line(error: Exception) -> str:
+    """An error's class and message, without line breaks."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

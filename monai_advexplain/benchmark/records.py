@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -28,8 +29,8 @@ fcntl, _can_lock = optional_import("fcntl")  # Windows has none
 Row = dict[str, Any]
 
 FINGERPRINT, ROWS, GALLERY, LOCK = "run.json", "rows.jsonl", "gallery", ".lock"
-SPEED = "speed.json"
-RESULTS = ("table.csv", "results.json", "report.html", SPEED)
+SPEED, REALISM, LATENT_SPACE = "speed.json", "realism.json", "latent_space.pt"
+RESULTS = ("table.csv", "realism.csv", "results.json", "report.html", SPEED, REALISM, LATENT_SPACE)
 
 
 class Variant(NamedTuple):
@@ -174,11 +175,18 @@ class Records:
         self.rows[self._key(row)] = row
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either whole or what it was before."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write instead of ``path``, which it becomes once it is whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that is either whole or what it was before."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

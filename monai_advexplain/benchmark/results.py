@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from monai_advexplain.benchmark.realism_results import COLUMNS, ROW, columns_of, realism_verdict
 from monai_advexplain.benchmark.records import Key, Row, Variant, write_atomically
-from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference
+from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference, ratio_of_means
 from monai_advexplain.metrics.auc_loc import PARTIAL_MAX_SHARE, pooled_auc_loc
 
 KEY_SCORE = "auc_loc_total"
@@ -37,7 +38,8 @@ FEW_GROUPS = 20
 
 _FIRST = ("method", "regularised", "n_images", "n_groups", "n_masked")
 _SPEED = ("speed_ratio", "speed_ratio_low", "speed_ratio_high")
-_LAST = ("seconds", "time_ratio", *_SPEED, "difference", "difference_low", "difference_high", "p_value", "p_value_holm")
+_DIFFERENCE = ("difference", "difference_low", "difference_high", "p_value", "p_value_holm")
+_LAST = (*COLUMNS, "seconds", "time_ratio", *_SPEED, *_DIFFERENCE)
 
 
 def _scores(rows: Mapping[int, Row], name: str, count: int) -> np.ndarray:
@@ -109,7 +111,7 @@ def _summary(
     if not variant.regularised:
         timed = {row["method"]: (row["ratio"], row["low"], row["high"]) for row in settings.get("speed", ())}
         summary |= zip(_SPEED, timed.get(variant.method, ()), strict=False)
-    if variant.method == settings["reference"]:
+    if variant.method in (settings["reference"], settings.get("ceiling")):
         return summary | dict.fromkeys(("difference", "difference_low", "difference_high", "p_value"), math.nan)
     difference = paired_difference(
         _scores(rows, KEY_SCORE, count), _scores(reference, KEY_SCORE, count), groups, n, seed
@@ -122,31 +124,62 @@ def _summary(
     }
 
 
+def _ceiling(
+    good: Mapping[Variant, Mapping[int, Row]], groups: Sequence[str], settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What share of the ceiling's mean the reference reaches, on the images that both have; None without a ceiling."""
+    method = settings.get("ceiling")
+    shares = []
+    for variant, rows in good.items():
+        if variant.method != method or not rows:
+            continue
+        reference = _scores(good[variant._replace(method=settings["reference"])], KEY_SCORE, len(groups))
+        upper = _scores(rows, KEY_SCORE, len(groups))
+        share = ratio_of_means(reference, upper, groups, settings["n_resamples"], settings["seed"])
+        shares.append(
+            {
+                "regularised": variant.regularised,
+                "n_masked": int((~np.isnan(reference + upper)).sum()),
+                "share": share.mean,
+                "share_low": share.low,
+                "share_high": share.high,
+            }
+        )
+    return {"method": method, "reference": settings["reference"], "shares": shares} if shares else None
+
+
 def summarise(
     rows: Mapping[Key, Row],
     variants: Sequence[Variant],
     items: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
     reasons: Mapping[Variant, str],
+    realism: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything that a comparison found.
 
     Every score is the mean over the images that have it (localisation: those with a mask), ``seconds`` the median;
     ``time_ratio`` is the median over images of the time divided by that of the reference's plain row on the same
     image. ``speed_ratio``, with its lowest and highest turn, comes from ``settings["speed"]``, a measurement that is
-    the same for all data. ``difference`` is the paired difference of ``auc_loc_total`` to the reference with the same
-    regularisation; ``p_value_holm`` is corrected for all these differences of the table together.
+    the same for all data; ``fd_to_*`` and ``js_to_*`` of plain rows come from ``realism``. ``difference`` is the paired
+    difference of ``auc_loc_total`` to the reference with the same regularisation; ``p_value_holm`` is corrected for all
+    these differences of the table together. The method that is ``settings["ceiling"]`` is no competitor: it has
+    neither, and ``ceiling`` holds the reference's share of it.
 
     Args:
         rows: what was measured.
         variants: in the order of the table; the reference's are among them.
         items: for each image ``id`` and ``group``.
-        settings: with ``reference``, ``n_resamples`` and ``seed``, perhaps ``speed`` (see :class:`Comparison`).
+        settings: with ``reference``, ``n_resamples`` and ``seed``, perhaps ``ceiling`` and ``speed`` (see
+            :class:`Comparison`).
         reasons: why a variant could not run.
+        realism: as :meth:`~monai_advexplain.benchmark.realism.Realism.measure` returns it.
 
     Returns:
         ``settings``; ``n_images``, ``n_groups``, ``n_masked``; ``methods``, a summary of each variant, with its mean
-        curve; ``verdict``, sentences; ``images``, all rows without their curves. Numbers that do not exist are NaN.
+        curve; ``ceiling``, None or, for each regularisation, the ratio ``share`` of the mean ``auc_loc_total`` of
+        reference and ceiling with its interval; ``verdict``, sentences; ``realism``; ``images``, all rows without their
+        curves. Numbers that do not exist are NaN.
     """
     groups = [str(item["group"]) for item in items]
     good: dict[Variant, dict[int, Row]] = {variant: {} for variant in variants}
@@ -164,12 +197,14 @@ def summarise(
         reference = good[variant._replace(method=name_of_reference)]
         plain = good[Variant(name_of_reference, False)]
         summary = _summary(variant, by_image, reference, plain, groups, names, settings)
+        summary |= columns_of(None if variant.regularised else realism, variant.method)
         summary["n_errors"] = len(errors[variant])
         summary["error"] = reasons.get(variant) or (errors[variant][0]["error"] if errors[variant] else "")
         summary["note"] = settings.get("notes", {}).get(variant.method, "")
         methods.append(summary)
     for summary, corrected in zip(methods, holm([summary["p_value"] for summary in methods]), strict=True):
         summary["p_value_holm"] = corrected
+    ceiling = _ceiling(good, groups, settings)
     masked = {index for by in good.values() for index, row in by.items() if row["mask_share"] > 0}
     return {
         "settings": dict(settings),
@@ -177,7 +212,13 @@ def summarise(
         "n_groups": len(set(groups)),
         "n_masked": len(masked),
         "methods": methods,
-        "verdict": [*_caution(masked, groups), *verdict(methods, name_of_reference)],
+        "ceiling": ceiling,
+        "verdict": [
+            *_caution(masked, groups),
+            *verdict(methods, name_of_reference, ceiling),
+            *([] if realism is None else realism_verdict(realism, realism["settings"]["latent_space"]["latent_size"])),
+        ],
+        "realism": None if realism is None else dict(realism),
         "images": [{k: v for k, v in rows[key].items() if k != "curve"} for key in sorted(rows)],
     }
 
@@ -246,7 +287,28 @@ def _time(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def verdict(methods: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
+def _shares(ceiling: Mapping[str, Any], methods: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far below the ceiling the reference stays."""
+    areas = {row["regularised"]: _area(row) for row in methods if row["method"] == ceiling["method"]}
+    clauses = []
+    for one in ceiling["shares"]:
+        if _exists(one["share"]):
+            text = f"{one['share']:.0%}"
+            if _exists(one["share_low"]):
+                text += f" [{one['share_low']:.0%}, {one['share_high']:.0%}]"
+            how = "with regularisation" if one["regularised"] else "without regularisation"
+            clauses.append(f"{text} of it {how}, where it is {areas[one['regularised']]}")
+    if not clauses:
+        return []
+    return [
+        f"{ceiling['method']}, trained on the ground truth itself, is the ceiling and no explanation: "
+        f"{ceiling['reference']} reaches {'; '.join(clauses)}."
+    ]
+
+
+def verdict(
+    methods: Sequence[Mapping[str, Any]], reference: str, ceiling: Mapping[str, Any] | None = None
+) -> list[str]:
     """Sentences that say where the reference leads and where it does not.
 
     A difference counts as clear when its Holm-corrected p-value is below :data:`SIGNIFICANCE`.
@@ -254,11 +316,15 @@ def verdict(methods: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
     Args:
         methods: summaries as :func:`summarise` makes them.
         reference: name of the reference.
+        ceiling: what :func:`summarise` found of it, if there is one.
 
     Returns:
-        Sentences on localisation without and with regularisation, on the best row, on time, and on what did not run.
+        Sentences on localisation without and with regularisation, on the best row, on the ceiling, on time, and on what
+        did not run.
     """
-    measured = [summary for summary in methods if _exists(summary[KEY_SCORE])]
+    upper = ceiling["method"] if ceiling else None
+    explained = [summary for summary in methods if summary["method"] != upper]
+    measured = [summary for summary in explained if _exists(summary[KEY_SCORE])]
     sentences = []
     for regularised, family in ((False, "Without regularisation"), (True, "With regularisation")):
         rows = [summary for summary in measured if summary["regularised"] == regularised]
@@ -269,11 +335,13 @@ def verdict(methods: Sequence[Mapping[str, Any]], reference: str) -> list[str]:
     if measured:
         best = max(measured, key=lambda summary: summary[KEY_SCORE])
         sentences.append(f"The highest mean of all rows is that of {label(best)}, {_area(best)}.")
+    if ceiling:
+        sentences += _shares(ceiling, methods)
     plain = [
         row for row in methods if row["method"] == reference and not row["regularised"] and _exists(row["seconds"])
     ]
     if plain:
-        others = [row for row in methods if row is not plain[0] and not row["regularised"]]
+        others = [row for row in explained if row is not plain[0] and not row["regularised"]]
         start = f"{reference} takes {_time(plain[0]['seconds'])} for an image (median)"
         sentences.append(_speed(start, others, "time_ratio"))
         if any(_exists(row["speed_ratio"]) for row in others):
@@ -309,29 +377,39 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """The value with None where JSON has no number."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _strict(one) for key, one in value.items()}
+        return {key: strict(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_strict(one) for one in value]
+        return [strict(one) for one in value]
     return value
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column, "")) for column in columns] for row in rows)
+    return text.getvalue()
 
 
 def write_results(results: Mapping[str, Any], folder: Path) -> None:
     """Write ``table.csv`` (a row for each method and regularisation) and ``results.json`` (everything).
 
+    Where realism was measured there is ``realism.csv`` too, with a row for each control and method and decision.
+
     Args:
         results: as :func:`summarise` returns them; NaN becomes an empty cell and null.
         folder: where to, an existing folder.
     """
-    columns = _columns(results["methods"])
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(summary[column]) for column in columns] for summary in results["methods"])
-    write_atomically(folder / "table.csv", table.getvalue())
-    text = json.dumps(_strict(results), indent=1, allow_nan=False)
+    methods, realism = results["methods"], results.get("realism")
+    write_atomically(folder / "table.csv", _table(_columns(methods), methods))
+    if realism is None:
+        (folder / "realism.csv").unlink(missing_ok=True)  # of a run that measured it
+    else:
+        write_atomically(folder / "realism.csv", _table(ROW, realism["rows"]))
+    text = json.dumps(strict(results), indent=1, allow_nan=False)
     write_atomically(folder / "results.json", text + "\n")

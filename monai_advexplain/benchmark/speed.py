@@ -61,8 +61,11 @@ def bundle_methods(
     parser = _configs(bundle_root)
     check_methods(methods, parser["methods"])
     parser["frozen"] = parser["classifier"] = freeze(classifier)
+    parser["decision"] = {"_target_": "monai_advexplain.Decision"}  # of that classifier, whatever the bundle's has
     parser["device"] = torch.device("cpu")
-    parser["network"] = parser["naive_network"] = "@network_def"
+    parser["gate_network"] = classifier  # a gate that is a copy of the classifier takes the classifier's time
+    parser["network"] = "@network_def"
+    parser["naive_network"] = "@naive_network_def" if "naive_network_def" in parser else "@network_def"
     parser["mask_generator"] = {
         "_target_": "monai_advexplain.explainers.MaskGeneratorExplainer",
         "network": "@mask_generator_def",

@@ -53,7 +53,7 @@ def _in_parts(n: int) -> list[int]:
 
 
 def _bootstrap_means(sums: np.ndarray, sizes: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Means (n,) over the images of as many groups as there are, drawn with replacement."""
+    """Sums over sizes (n,), means over images, of as many groups as there are, drawn with replacement."""
     generator, count = np.random.default_rng(seed), len(sums)
     drawn = (generator.multinomial(count, np.full(count, 1 / count), size=part) for part in _in_parts(n))
     return np.concatenate([times @ sums / (times @ sizes) for times in drawn])
@@ -77,6 +77,14 @@ def _valid(values: np.ndarray, groups: Sequence[Hashable], n: int, confidence: f
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}.")
     kept = ~np.isnan(values)
     return values[kept], [group for group, keep in zip(groups, kept, strict=True) if keep]
+
+
+def _pair(values_a: Scores, values_b: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Two methods' scores for the same images."""
+    a, b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"values_a and values_b must have one length, got {a.shape} and {b.shape}.")
+    return a, b
 
 
 def _interval(values: np.ndarray, groups: Sequence[Hashable], n: int, seed: int, confidence: float) -> Interval:
@@ -118,6 +126,47 @@ def bootstrap_interval(
     return _interval(kept, kept_groups, n, seed, confidence)
 
 
+def ratio_of_means(
+    values_a: Scores,
+    values_b: Scores,
+    groups: Sequence[Hashable],
+    n: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean of a over mean of b, both over the images that have both scores, with the interval of the same resamples.
+
+    Args:
+        values_a: a score for each image.
+        values_b: another method's score for the same images, none below 0; an image is left out where either is NaN.
+        groups: the group of each image.
+        n: number of resamples of whole groups, see :func:`bootstrap_interval`.
+        seed: of the resamples.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        Ratio, low and high end; all NaN where b is 0 everywhere, the ends NaN where it is 0 in a whole resample.
+
+    Raises:
+        ValueError: when lengths differ or an argument is outside its range.
+    """
+    a, b = _pair(values_a, values_b)
+    both = ~np.isnan(a + b)
+    kept_a, kept_groups = _valid(np.where(both, a, np.nan), groups, n, confidence)
+    sums_a, sums_b = (_by_group(values, kept_groups)[0] for values in (kept_a, b[both]))
+    if sums_b.sum() <= 0:
+        return Interval(math.nan, math.nan, math.nan)
+    ratio = float(sums_a.sum() / sums_b.sum())
+    if len(sums_b) < 2:
+        return Interval(ratio, math.nan, math.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = _bootstrap_means(sums_a, sums_b, n, seed)  # of sums over sums, as a mean is of a sum over a number
+    if not np.isfinite(ratios).all():
+        return Interval(ratio, math.nan, math.nan)
+    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(ratio, float(low), float(high))
+
+
 def paired_difference(
     values_a: Scores,
     values_b: Scores,
@@ -152,9 +201,7 @@ def paired_difference(
         (1937), the signs drawn for whole groups; Davison and Hinkley, "Bootstrap Methods and their Application"
         (1997), section 4.3, for the added 1.
     """
-    a, b = np.asarray(values_a, dtype=float), np.asarray(values_b, dtype=float)
-    if a.shape != b.shape:
-        raise ValueError(f"values_a and values_b must have one length, got {a.shape} and {b.shape}.")
+    a, b = _pair(values_a, values_b)
     kept, kept_groups = _valid(a - b, groups, n, confidence)
     interval = _interval(kept, kept_groups, n, seed, confidence)
     if math.isnan(interval.low):

@@ -32,7 +32,7 @@ from pydicom.valuerep import format_number_as_ds
 from monai_advexplain.data.dicom_series import Slice
 from monai_advexplain.dicom.result import DESCRIPTION, EXPLAINING, new_series, pixel_measures, save
 from monai_advexplain.dicom.source import Source, read_source
-from monai_advexplain.transforms.overlay import _MAX_OPACITY, HEAT, _heat_scale, _window
+from monai_advexplain.transforms.drawing import grey_window, heat_colours, heat_window
 
 KIND = "Secondary Capture"
 COMPRESSION = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -77,8 +77,8 @@ def write_secondary_capture(
     heat, grey = source.map_planes(explanation), source.planes("image", image).mean(axis=-1)
     if len(source.frames) > 1:
         _check_replaceable(path)
-    grey_scale = _window(grey) if window is None else Normalize(*window, clip=True)
-    heat_scale = _heat_scale(heat)
+    grey_scale = grey_window(grey) if window is None else Normalize(*window, clip=True)
+    heat_scale = heat_window(heat)
     series = new_series(source, KIND, description)
     text = (
         f"{description}: heat from {heat_scale.vmin:.4g} to {heat_scale.vmax:.4g} "
@@ -114,10 +114,10 @@ def _check_replaceable(folder: Path) -> None:
 
 def _overlay(grey: np.ndarray, heat: np.ndarray, grey_scale: Normalize, heat_scale: Normalize) -> np.ndarray:
     """(rows, columns, 3), uint8, as :func:`~monai_advexplain.transforms.overlay_figure` draws it."""
-    level = np.ma.getdata(heat_scale(heat)).astype(float)
-    opacity = (_MAX_OPACITY * np.sqrt(level))[..., None]
+    colours = heat_colours(np.ma.getdata(heat_scale(heat)).astype(float))
+    opacity = colours[..., 3:]
     shade = np.ma.getdata(grey_scale(grey)).astype(float)[..., None]
-    return np.rint(255 * (opacity * HEAT(level)[..., :3] + (1 - opacity) * shade)).astype(np.uint8)
+    return np.rint(255 * (opacity * colours[..., :3] + (1 - opacity) * shade)).astype(np.uint8)
 
 
 def _capture(source: Source, frame: Slice, pixels: np.ndarray, series: dict) -> SCImage:

@@ -24,6 +24,7 @@ from monai_advexplain.explainers.mask_generator import MaskGeneratorExplainer
 from monai_advexplain.explainers.occlusion import OcclusionExplainer
 from monai_advexplain.explainers.random_map import RandomExplainer
 from monai_advexplain.explainers.rise import RISEExplainer
+from monai_advexplain.explainers.segmentation import SegmentationExplainer
 from monai_advexplain.explainers.smooth_grad import SmoothGradExplainer
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ProposedExplainer",
     "RISEExplainer",
     "RandomExplainer",
+    "SegmentationExplainer",
     "SimilarResidualExplainer",
     "SmoothGradExplainer",
     "UnsupportedClassifierError",

@@ -76,3 +76,8 @@ class SimilarResidualExplainer(ProposedExplainer):
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
         return (images - self.network.generate(images).similar).abs().mean(dim=1, keepdim=True)
+
+
+def generates_images(explainer: Explainer | None) -> bool:
+    """Whether an explainer has generated images of its own (``generate``), not those of another method."""
+    return hasattr(explainer, "generate") and not isinstance(explainer, SimilarResidualExplainer)

@@ -17,11 +17,12 @@ from monai_advexplain.metrics.auc_loc import PARTIAL_MAX_SHARE, auc_loc, localis
 from monai_advexplain.metrics.counterfactual import counterfactual_scores
 from monai_advexplain.metrics.cumulative import AgreementRate, AUCLocMetric
 from monai_advexplain.metrics.decision_rates import flip_rate, flipped, preservation_rate, preserved
+from monai_advexplain.metrics.distributions import RealPlane, frechet_distance
 from monai_advexplain.metrics.faithfulness import FaithfulnessCurves, faithfulness_curves, faithfulness_scores
 from monai_advexplain.metrics.localisation import localisation_scores
 from monai_advexplain.metrics.overlap import PERCENTILE_SHARES, iou_at_mask_area, iou_at_share, ncc
 from monai_advexplain.metrics.pointing import pointing_game, relevance_mass
-from monai_advexplain.metrics.proximity import CHANGE_THRESHOLD, l1_change, sparsity_of_change, ssim
+from monai_advexplain.metrics.proximity import CHANGE_THRESHOLD, l1_change, mse_change, sparsity_of_change, ssim
 
 __all__ = [
     "CHANGE_THRESHOLD",
@@ -30,17 +31,20 @@ __all__ = [
     "AUCLocMetric",
     "AgreementRate",
     "FaithfulnessCurves",
+    "RealPlane",
     "auc_loc",
     "counterfactual_scores",
     "faithfulness_curves",
     "faithfulness_scores",
     "flip_rate",
     "flipped",
+    "frechet_distance",
     "iou_at_mask_area",
     "iou_at_share",
     "l1_change",
     "localisation_curve",
     "localisation_scores",
+    "mse_change",
     "ncc",
     "pointing_game",
     "pooled_auc_loc",

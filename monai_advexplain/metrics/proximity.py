@@ -53,6 +53,23 @@ def l1_change(images: Tensor, changed: Tensor) -> Tensor:
     return (changed - images).abs().flatten(1).mean(dim=1)
 
 
+def mse_change(images: Tensor, changed: Tensor) -> Tensor:
+    """Mean over channels and pixels of (changed - images)^2, of each image; symmetric.
+
+    Args:
+        images: (B, C, *spatial), 2D or 3D, finite.
+        changed: same shape.
+
+    Returns:
+        (B,), in squared units of intensity, at least 0, low = close.
+
+    Raises:
+        ValueError: when shapes differ or do not fit, or values are not finite.
+    """
+    images, changed = _checked_pair(images, changed)
+    return (changed - images).square().flatten(1).mean(dim=1)
+
+
 def ssim(images: Tensor, changed: Tensor, data_range: float = 1.0) -> Tensor:
     """Structural similarity of each pair of images; symmetric.
 

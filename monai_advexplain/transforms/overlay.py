@@ -20,23 +20,26 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from monai.data import MetaTensor
 from torch import Tensor
 
-UNITS = r"intensity change $|g_s(x) - g_a(x)|$"
-HEAT = colormaps["inferno"]
-OUTLINE = "#00e5ff"
-"""Colour of ground truth outlines: not in the heat colour map, nor grey."""
+from monai_advexplain.transforms.drawing import (
+    HEAT,
+    bare,
+    blank_figure,
+    draw_grey,
+    draw_outline,
+    draw_overlay,
+    grey_window,
+    heat_window,
+)
 
-_ROBUST_PERCENTILE = 99.5
-_MAX_OPACITY = 0.9
+UNITS = r"intensity change $|g_s(x) - g_a(x)|$"
 _FONT_SIZE = 8
 _PANEL_INCHES = 1.6
 _PLANES_INCHES = 9.0
@@ -49,61 +52,10 @@ def _pixels(name: str, image: Tensor) -> np.ndarray:
     return image.detach().as_subclass(Tensor).float().mean(dim=0).cpu().numpy()
 
 
-def _slice_index(volume: np.ndarray, weighted: bool) -> int:
+def slice_index(volume: np.ndarray, weighted: bool) -> int:
     """Index along the last axis of the slice of highest mass, or of the middle one where the mass says nothing."""
     mass = np.nan_to_num(volume).sum(axis=(0, 1))
     return int(mass.argmax()) if weighted and mass.max() > mass.min() else volume.shape[-1] // 2
-
-
-def _window(pixels: np.ndarray) -> Normalize:
-    """Grey window from the 0.5th to the 99.5th percentile; the full range, or a unit one, where these are equal."""
-    low, high = np.percentile(pixels, [100 - _ROBUST_PERCENTILE, _ROBUST_PERCENTILE])
-    if high <= low:
-        low, high = pixels.min(), pixels.max()
-    return Normalize(low, high if high > low else low + 1.0, clip=True)
-
-
-def _heat_scale(maps: np.ndarray) -> Normalize:
-    """Colour scale from 0 to the 99.5th percentile; to the maximum, or to 1, where that is 0."""
-    high = float(np.percentile(maps, _ROBUST_PERCENTILE)) or float(maps.max()) or 1.0
-    return Normalize(0.0, high, clip=True)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="compressed")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _bare(axes: Axes) -> None:
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _draw_grey(axes: Axes, image: np.ndarray, window: Normalize) -> None:
-    axes.imshow(window(image).T, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-
-
-def _draw_overlay(axes: Axes, image: np.ndarray, explanation: np.ndarray, window: Normalize, scale: Normalize) -> None:
-    """Grey image under heat that is as opaque as it is high."""
-    _draw_grey(axes, image, window)
-    heat = np.asarray(scale(explanation)).T
-    colours = HEAT(heat)
-    colours[..., 3] = _MAX_OPACITY * np.sqrt(heat)
-    axes.imshow(colours, interpolation="nearest")
-
-
-def _draw_outline(axes: Axes, mask: np.ndarray) -> None:
-    """Lines along the pixels' edges between mask and background, the image's border included."""
-    padded = np.pad(mask, 1)
-    ends: list[np.ndarray] = []
-    for axis, along in ((0, (0, 1)), (1, (1, 0))):
-        starts = np.argwhere(np.diff(padded.astype(int), axis=axis)) - 0.5
-        starts[:, 1 - axis] -= 1.0
-        ends.append(np.stack([starts, starts + along], axis=1))
-    lines = LineCollection(list(np.concatenate(ends)), colors=OUTLINE, linewidths=1.0, capstyle="projecting")
-    axes.add_collection(lines, autolim=False)
 
 
 def _draw_colour_bar(figure: Figure, scale: Normalize, highest: float, units: str, **place: Any) -> None:
@@ -183,10 +135,10 @@ def _draw_planes(
     for axes, (name, across, down) in zip(panels, _PLANES, strict=True):
         through = 3 - across - down
         picture, hot = (np.take(volume, place[through], axis=through) for volume in (grey, heat))
-        _bare(axes)
-        _draw_overlay(axes, picture, hot, window, scale)
+        bare(axes)
+        draw_overlay(axes, picture, hot, window, scale)
         if outline is not None:
-            _draw_outline(axes, np.take(outline, place[through], axis=through))
+            draw_outline(axes, np.take(outline, place[through], axis=through))
         axes.set_aspect(upright.spacing[down] / upright.spacing[across])
         if down == 2:
             axes.invert_yaxis()
@@ -230,7 +182,7 @@ def overlay_figure(
     for name, pixels in (("explanation", heat), ("mask", outline)):
         if pixels is not None and pixels.shape != grey.shape:
             raise ValueError(f"{name} must have the image's spatial shape {grey.shape}, got {pixels.shape}.")
-    window, scale, highest = _window(grey), _heat_scale(heat), float(heat.max())
+    window, scale, highest = grey_window(grey), heat_window(heat), float(heat.max())
     if grey.ndim == 3:
         place = np.unravel_index(np.nan_to_num(heat).argmax(), heat.shape) if voxel is None else tuple(voxel)
         if len(place) != 3 or not all(0 <= at < size for at, size in zip(place, grey.shape, strict=True)):
@@ -245,12 +197,12 @@ def overlay_figure(
         return figure
 
     width, height = grey.shape
-    figure = _figure(4.0, max(1.5, 3.2 * height / width))
+    figure = blank_figure(4.0, max(1.5, 3.2 * height / width))
     axes = figure.add_subplot()
-    _bare(axes)
-    _draw_overlay(axes, grey, heat, window, scale)
+    bare(axes)
+    draw_overlay(axes, grey, heat, window, scale)
     if outline is not None:
-        _draw_outline(axes, outline)
+        draw_outline(axes, outline)
     if title:
         axes.set_title(title, fontsize=_FONT_SIZE + 1)
     _draw_colour_bar(figure, scale, highest, units, ax=axes)
@@ -300,29 +252,29 @@ def picture_grid(columns: Mapping[str, Tensor], row_titles: Sequence[str] | None
     heat_names = [name for name in ("explanation", "overlay") if name in columns]
     grey_names = [name for name in ("image", *columns) if name in columns and name not in (*heat_names, "ground truth")]
     heat = np.array([row[name] for row in rows for name in heat_names])
-    scale = _heat_scale(heat) if heat_names else Normalize()
+    scale = heat_window(heat) if heat_names else Normalize()
     titles = list(row_titles or [""] * count)
 
     panel_height = _PANEL_INCHES * size[1] / size[0]
-    figure = _figure(_PANEL_INCHES * len(columns) + 0.7 * bool(heat_names), panel_height * count + 0.3)
+    figure = blank_figure(_PANEL_INCHES * len(columns) + 0.7 * bool(heat_names), panel_height * count + 0.3)
     grid = figure.subplots(count, len(columns), squeeze=False)
     for i, row in enumerate(rows):
-        window = _window(row[grey_names[0]]) if grey_names else Normalize()
+        window = grey_window(row[grey_names[0]]) if grey_names else Normalize()
         if len(size) == 3:
-            index = _slice_index(row[(heat_names or grey_names)[0]], weighted=bool(heat_names))
+            index = slice_index(row[(heat_names or grey_names)[0]], weighted=bool(heat_names))
             row = {name: pixels[..., index] for name, pixels in row.items()}
             titles[i] = f"{titles[i]}\nslice {index}".lstrip()
         for axes, (name, pixels) in zip(grid[i], row.items(), strict=True):
-            _bare(axes)
+            bare(axes)
             if name == "explanation":
                 axes.imshow(pixels.T, cmap=HEAT, norm=scale, interpolation="nearest")
             elif name == "overlay":
-                _draw_overlay(axes, row["image"], pixels, window, scale)
+                draw_overlay(axes, row["image"], pixels, window, scale)
             elif name == "ground truth":
-                _draw_grey(axes, row["image"], window)
-                _draw_outline(axes, pixels > 0.5)
+                draw_grey(axes, row["image"], window)
+                draw_outline(axes, pixels > 0.5)
             else:
-                _draw_grey(axes, pixels, window)
+                draw_grey(axes, pixels, window)
             if i == 0:
                 axes.set_title(name, fontsize=_FONT_SIZE)
         grid[i, 0].set_ylabel(titles[i], fontsize=_FONT_SIZE)

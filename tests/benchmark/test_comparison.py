@@ -292,6 +292,7 @@ def test_images_that_were_trained_on_are_refused_unless_allowed(compare, tmp_pat
         ({"items": items(3)}, "one length, got 5 and 3"),
         ({"items": [], "images": []}, "no image to compare"),
         ({"reference": "none"}, "reference 'none' is not among the methods"),
+        ({"ceiling": "proposed"}, "the ceiling cannot be the reference, got 'proposed' for both"),
         ({"methods": {"proposed": None, "a/b": None}}, r"got \['a/b'\]"),
     ],
 )

@@ -23,9 +23,9 @@ import pytest
 from PIL import Image
 
 from monai_advexplain.benchmark.records import Variant
-from monai_advexplain.benchmark.report import bars_figure, curves_figure, time_figure, write_report
+from monai_advexplain.benchmark.report import write_report
 from monai_advexplain.benchmark.results import summarise
-from tests.benchmark.cases import ITEMS, SETTINGS, noise, rows_of
+from tests.benchmark.cases import ITEMS, results_of
 
 EVIL = "<script>alert('&')</script>"
 
@@ -49,33 +49,6 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
 
-def results_of(reasons=(), **settings) -> dict:
-    scores = {
-        Variant(name, regularised): level + 0.1 * regularised + noise(seed)
-        for seed, (name, level) in enumerate({"proposed": 0.5, "gradient": 0.3, "random": 0.1}.items())
-        for regularised in (False, True)
-    }
-    rows = rows_of(scores)
-    for key, row in rows.items():
-        row |= {"id": ITEMS[key.image]["id"], "probability": 0.9}
-    everything = {
-        **SETTINGS,
-        "title": "A comparison",
-        "image_shape": [1, 16, 12],
-        "classifier": {"class": "ResNet", "weights": "0123"},
-        "device": "cpu",
-        "threads": 1,
-        "command": "python -m monai_advexplain compare",
-        "date": "2020-01-01",
-        "gallery": [0, 5],
-        "average": None,
-        "methods": {"proposed": {"class": "ProposedExplainer"}},
-        **settings,
-    }
-    variants = [*scores, *(Variant(name, False) for name in dict(reasons))]
-    return summarise(rows, variants, ITEMS, everything, {Variant(n, False): why for n, why in dict(reasons).items()})
-
-
 @pytest.fixture
 def gallery(tmp_path):
     """Pictures of two images with maps of one method."""
@@ -93,6 +66,15 @@ def gallery(tmp_path):
 def page_of(results, gallery, tmp_path) -> str:
     write_report(results, gallery, tmp_path / "report.html")
     return (tmp_path / "report.html").read_text()
+
+
+def test_the_ceiling_is_marked_and_is_never_the_best_of_a_column(tmp_path):
+    write_report(results_of(ceiling="proposed", reference="gradient"), tmp_path / "none", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    rows = re.findall(r'<tr class="ceiling"><td>(.*?)</tr>', page)
+    assert rows[0].startswith("proposed (ceiling)</td>")
+    assert not any("<b>" in row for row in rows)
+    assert re.search(r'<tr class="reference"><td>gradient \+ reg</td><td><b>0\.40', page)  # the best of the others
 
 
 def test_the_page_is_whole_and_needs_nothing_beside_it(gallery, tmp_path):
@@ -157,20 +139,3 @@ def test_a_page_without_any_measurement_is_still_a_page(tmp_path):
     variants = [Variant("proposed", False)]
     results = summarise({}, variants, ITEMS, settings, {variants[0]: "it broke"})
     assert "proposed did not run: it broke." in page_of(results, tmp_path / "none", tmp_path)
-
-
-def test_the_figures_draw_every_row_and_mark_the_reference():
-    methods = results_of()["methods"]
-    plain, regularised = curves_figure(methods, "proposed").axes
-    assert len(plain.lines) == len(regularised.lines) == 3
-    widths = {line.get_linewidth() for line in plain.lines}
-    assert max(widths) == plain.lines[0].get_linewidth() > 2 * min(widths)
-
-    (bars,) = bars_figure(methods, "proposed").axes
-    assert sorted(patch.get_width() for patch in bars.patches) == sorted(s["auc_loc_total"] for s in methods)
-    assert [text.get_text() for text in bars.get_yticklabels()] == ["proposed", "gradient", "random"]
-    assert bars.get_yticklabels()[0].get_fontweight() == "bold"
-
-    (scatter,) = time_figure(methods, "proposed").axes
-    assert scatter.get_xscale() == "log"
-    assert [text.get_text() for text in scatter.texts].count("gradient") == 2

@@ -97,6 +97,35 @@ def test_the_verdict_tells_faster_methods_from_slower_ones():
     assert said.endswith("; faster: quick (x 0.5); about as fast: alike (x 1.01); slower: slow (x 20).")
 
 
+def test_the_ceiling_is_no_competitor_and_the_references_share_of_it_is_told():
+    names = {"proposed": 0.5 + noise(0), "a": 0.3 + noise(1), "b": 0.2 + noise(2)}
+    scores = {Variant(name, False): values for name, values in names.items()}
+    upper = {Variant("upper", r): 0.8 + noise(3) for r in (False, True)} | {Variant("proposed", True): 0.6 + noise(4)}
+    variants = {**scores, **upper}
+    settings = {**SETTINGS, "ceiling": "upper"}
+    results = summarise(rows_of(variants, seconds={"upper": 0.1}), list(variants), ITEMS, settings, {})
+    alone = summarise(rows_of(scores), list(scores), ITEMS, settings, {})
+    by = {(row["method"], row["regularised"]): row for row in results["methods"]}
+    assert by["upper", False]["auc_loc_total"] == pytest.approx(variants[Variant("upper", False)].mean())
+    assert math.isnan(by["upper", False]["difference"])
+    assert math.isnan(by["upper", False]["p_value_holm"])
+    for name in ("a", "b"):  # corrected for the same number of comparisons as without a ceiling
+        wanted = next(row for row in alone["methods"] if row["method"] == name)["p_value_holm"]
+        assert by[name, False]["p_value_holm"] == wanted
+    said = results["verdict"]
+    assert "and leads the 2 other methods" in said[1]
+    assert any(sentence.startswith("The highest mean of all rows is that of proposed + reg") for sentence in said)
+    assert not any("faster: upper" in sentence for sentence in said)
+    plain, regularised = results["ceiling"]["shares"]
+    assert plain["share"] == pytest.approx(names["proposed"].mean() / variants[Variant("upper", False)].mean())
+    assert plain["share_low"] < plain["share"] < plain["share_high"] < regularised["share_low"]
+    assert plain["n_masked"] == N
+    (sentence,) = (sentence for sentence in said if sentence.startswith("upper, trained on the ground truth itself"))
+    assert "no explanation: proposed reaches 6" in sentence
+    assert "of it with regularisation, where it is 0." in sentence
+    assert alone["ceiling"] is None
+
+
 def test_few_groups_are_pointed_out():
     assert summary_of({"proposed": 0.5 + noise(0)})["verdict"][0].startswith("Few groups have a ground truth (12)")
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference
+from monai_advexplain.benchmark.statistics import bootstrap_interval, holm, paired_difference, ratio_of_means
 
 
 def normal(n: int, seed: int = 0) -> np.ndarray:
@@ -115,6 +115,31 @@ def test_equal_scores_have_the_p_value_1():
     assert paired_difference([1.0, 2.0], [1.0, 2.0], ["a", "b"]).p_value == 1.0
 
 
+def test_a_ratio_of_means_has_the_interval_of_resampled_groups_drawn_one_by_one():
+    random = np.random.default_rng(0)
+    groups = [*"aabbbcdddeffgghij"]
+    a, b = random.random(len(groups)), 1 + random.random(len(groups))
+    a[3], b[7] = math.nan, math.nan
+    both = [i for i in range(len(groups)) if i not in (3, 7)]
+    by_group = [[i for i in both if groups[i] == group] for group in sorted(set(groups))]
+    ratios = []
+    for _ in range(4000):
+        drawn = [i for g in random.integers(0, len(by_group), len(by_group)) for i in by_group[g]]
+        ratios.append(a[drawn].mean() / b[drawn].mean())
+    found = ratio_of_means(a, b, groups, n=4000)
+    assert found.mean == pytest.approx(a[both].mean() / b[both].mean())
+    assert found[1:] == pytest.approx(np.quantile(ratios, [0.025, 0.975]), abs=0.01)
+
+
+def test_a_ratio_that_does_not_exist_is_nan():
+    assert all(map(math.isnan, ratio_of_means([1.0, 2.0], [0.0, 0.0], ["a", "b"])))
+    assert all(map(math.isnan, ratio_of_means([1.0, math.nan], [math.nan, 1.0], ["a", "b"])))
+    assert ratio_of_means([1.0], [2.0], ["a"]).mean == 0.5
+    one_empty = ratio_of_means([1.0, 1.0], [0.0, 2.0], ["a", "b"])
+    assert one_empty.mean == 1.0
+    assert all(map(math.isnan, one_empty[1:]))
+
+
 def test_holms_correction_of_a_textbook_example():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
@@ -132,6 +157,7 @@ def test_holms_correction_does_not_count_what_has_no_p_value():
     [
         (lambda: bootstrap_interval([1.0], ["a", "b"]), "one length"),
         (lambda: paired_difference([1.0], [1.0, 2.0], ["a", "b"]), "one length"),
+        (lambda: ratio_of_means([1.0], [1.0, 2.0], ["a", "b"]), "one length"),
         (lambda: bootstrap_interval([1.0, 2.0], ["a", "b"], n=0), "n must be at least 1"),
         (lambda: bootstrap_interval([1.0, 2.0], ["a", "b"], confidence=95), r"\(0, 1\), got 95"),
         (lambda: holm([0.5, 1.5]), r"lie in \[0, 1\]"),

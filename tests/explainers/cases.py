@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.nets import UNet
 from torch import Tensor, nn
 
 from monai_advexplain import explainers
@@ -40,7 +41,7 @@ METHODS_WITHOUT_NETWORK = {
     "IntensityExplainer": {},
     "RandomExplainer": {"seed": 1},
 }
-METHODS_WITH_NETWORK = (*CLASSIFIER_METHODS, *GENERATOR_METHODS, "MaskGeneratorExplainer")
+METHODS_WITH_NETWORK = (*CLASSIFIER_METHODS, *GENERATOR_METHODS, "MaskGeneratorExplainer", "SegmentationExplainer")
 EVERY_METHOD = (*METHODS_WITH_NETWORK, *METHODS_WITHOUT_NETWORK, "GeometricAveraging")
 
 
@@ -67,6 +68,10 @@ def make(name: str, dims: int = 2, channels: int = 2) -> Explainer:
             torch.manual_seed(0)
             generator = MaskGenerator(trunk(dims, channels), features=4, spatial_dims=dims)
         return method(MaskExplainerNet(generator, channels, dims, size_divisor=2))
+    if name == "SegmentationExplainer":
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return method(UNet(dims, channels, 1, channels=(4, 8), strides=(2,)))
     if name == "GeometricAveraging":
         return GeometricAveraging(GradientExplainer(decided(dims, channels)), n=2)
     return method(**METHODS_WITHOUT_NETWORK[name])

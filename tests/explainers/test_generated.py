@@ -17,7 +17,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from monai_advexplain.explainers import NaiveExplainer, ProposedExplainer, SimilarResidualExplainer
+from monai_advexplain.explainers import NaiveExplainer, ProposedExplainer, RandomExplainer, SimilarResidualExplainer
+from monai_advexplain.explainers.generated import generates_images
 from tests.small import assert_unchanged, explainer_net, images, snapshot, trained_looking
 
 DIMS = pytest.mark.parametrize("dims", [2, 3])
@@ -47,3 +48,9 @@ def test_the_images_behind_a_map_are_generated_in_eval_mode_and_change_nothing(d
         assert not image.requires_grad
         torch.testing.assert_close(image, wanted.detach())
     assert torch.equal(pair.similar, pair[0])
+
+
+def test_only_methods_with_images_of_their_own_generate_images():
+    net = explainer_net()
+    assert [generates_images(kind(net)) for kind in (ProposedExplainer, NaiveExplainer)] == [True, True]
+    assert not any(map(generates_images, (SimilarResidualExplainer(net), RandomExplainer(), None)))

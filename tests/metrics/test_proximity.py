@@ -20,10 +20,10 @@ from monai.data import MetaTensor
 from monai.metrics.regression import compute_ssim_and_cs
 from skimage.metrics import structural_similarity
 
-from monai_advexplain.metrics import l1_change, sparsity_of_change, ssim
+from monai_advexplain.metrics import l1_change, mse_change, sparsity_of_change, ssim
 
 SIZES = [(24, 17), (13, 12, 14)]
-METRICS = [l1_change, ssim, sparsity_of_change]
+METRICS = [l1_change, mse_change, ssim, sparsity_of_change]
 
 
 def pair(size, channels=2, batch=3, seed=0):
@@ -33,10 +33,11 @@ def pair(size, channels=2, batch=3, seed=0):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_l1_is_the_mean_absolute_difference(size):
+def test_l1_and_mse_are_the_mean_absolute_and_the_mean_squared_difference(size):
     images, changed = pair(size)
-    expected = [np.abs(x - y).mean() for x, y in zip(images.double().numpy(), changed.double().numpy(), strict=True)]
-    np.testing.assert_allclose(l1_change(images, changed), expected, rtol=1e-12)
+    pairs = list(zip(images.double().numpy(), changed.double().numpy(), strict=True))
+    np.testing.assert_allclose(l1_change(images, changed), [np.abs(x - y).mean() for x, y in pairs], rtol=1e-12)
+    np.testing.assert_allclose(mse_change(images, changed), [((x - y) ** 2).mean() for x, y in pairs], rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -77,6 +78,7 @@ def test_closed_forms_of_a_shifted_corner():
     changed = images.clone()
     changed[..., :5, :4] = 0.5
     assert l1_change(images, changed).item() == pytest.approx(0.5 * 0.05)
+    assert mse_change(images, changed).item() == pytest.approx(0.25 * 0.05)
     assert sparsity_of_change(images, changed).item() == pytest.approx(0.05)
     assert sparsity_of_change(images, changed, threshold=0.5).item() == 0
     shifted = images + 0.5
@@ -86,7 +88,8 @@ def test_closed_forms_of_a_shifted_corner():
 @pytest.mark.parametrize("size", SIZES)
 def test_equal_images_are_closest_and_order_does_not_matter(size):
     images, changed = pair(size)
-    assert l1_change(images, images).tolist() == sparsity_of_change(images, images).tolist() == [0, 0, 0]
+    for change in (l1_change, mse_change, sparsity_of_change):
+        assert change(images, images).tolist() == [0, 0, 0]
     torch.testing.assert_close(ssim(images, images), torch.ones(3).double(), rtol=0, atol=1e-12)
     for metric in METRICS:
         torch.testing.assert_close(metric(images, changed), metric(changed, images), rtol=1e-12, atol=0)

@@ -22,7 +22,8 @@ from matplotlib.figure import Figure
 from monai.data import MetaTensor
 from PIL import Image
 
-from monai_advexplain.transforms.overlay import HEAT, OUTLINE, overlay_figure, picture_grid, save_figure
+from monai_advexplain.transforms.drawing import HEAT, OUTLINE
+from monai_advexplain.transforms.overlay import overlay_figure, picture_grid, save_figure
 
 WIDTH, HEIGHT = 30, 20
 CYAN = np.array(matplotlib.colors.to_rgb(OUTLINE))
