@@ -1,0 +1,67 @@
+# Copyright (c) MONAI AdvExplain maintainers
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#     http://www.apache.org/licenses/LICENSE-2.0
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Randomised classifiers: a copy whose layers are untrained again, from the head down."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+# A training with the same seed may have begun with the very weights that would be drawn: draw others.
+_APART = 0x5EED_0000
+
+
+def layers(network: nn.Module) -> list[str]:
+    """Names of the parts that hold parameters of their own, in order of registration: the head comes last."""
+    return [name for name, part in network.named_modules() if next(part.parameters(recurse=False), None) is not None]
+
+
+@torch.no_grad()
+def randomised(network: nn.Module, count: int | None = None, seed: int = 0) -> nn.Module:
+    """A copy of a network whose last ``count`` layers are as before any training.
+
+    A part with ``reset_parameters`` (torch's layers) draws its initial values again and forgets the statistics that it
+    gathered; the parameters of any other part are shuffled, each within itself.
+
+    Args:
+        network: stays as it is.
+        count: how many of :func:`layers`, counted from the head; None for all.
+        seed: of the draws; the global random state stays as it is.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: when there are fewer than ``count`` layers, or ``count`` is negative.
+
+    Source:
+        Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, arXiv 1810.03292 (cascading randomisation).
+    """
+    names = layers(network)
+    count = len(names) if count is None else count
+    if not 0 <= count <= len(names):
+        raise ValueError(f"count must be from 0 to {len(names)}, the number of layers with parameters, got {count}.")
+    drawn = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_APART + seed)
+        for name in names[len(names) - count :]:
+            part = drawn.get_submodule(name)
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+                continue
+            for parameter in part.parameters(recurse=False):
+                order = torch.randperm(parameter.numel()).to(parameter.device)
+                parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
+    return drawn
