@@ -68,6 +68,7 @@ _PARTS = (
     "losses",
     "metrics",
     "networks",
+    "sanity",
     "transforms",
 )
 

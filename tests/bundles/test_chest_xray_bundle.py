@@ -22,6 +22,7 @@ import monai.bundle
 import pytest
 import torch
 from ignite.engine import Events
+from monai.utils import set_determinism
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -134,6 +135,8 @@ def test_training_that_was_stopped_and_resumed_ends_as_training_that_was_not(tra
     }
     first = workflow("train", **options)
     first.initialize()
+    first.parser.get_parsed_content("classifier")  # as the run does, which then seeds and builds the network
+    set_determinism(seed=0)
     trainer = first.parser.get_parsed_content("train#trainer")
     trainer.add_event_handler(Events.EPOCH_STARTED(once=2), stop)
     with pytest.raises(RuntimeError) as stopped:

@@ -27,10 +27,13 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from monai_advexplain.__main__ import main
 from monai_advexplain.benchmark.command import CONFIGS
+from monai_advexplain.data import load_rsna
 from tests.bundles.bundle_runs import BUNDLE, SMALL
 
 CONFIG = json.loads((BUNDLE / "configs" / "compare.json").read_text())
 METHODS = list(CONFIG["methods"])
+OPTIONAL = ("mask_generator", "syce", "cyce", "realism", "supervised")  # the tests have not trained their weights
+DEEP = {**CONFIG["realism"], "latent_space": {**CONFIG["realism"]["latent_space"], "features": [4] * 7}}
 QUICK = (
     "methods#bbmp#iterations=2",
     "methods#rise#n_masks=8",
@@ -44,7 +47,13 @@ def arguments(trained, tmp_path):
     """The arguments of a command on the trained bundle."""
 
     def made(*more: str, settings: tuple[str, ...] = ()) -> list[str]:
-        pairs = [f"model_dir={trained.model_dir}", f"image_size={SMALL['image_size']}", "speed=null", *settings]
+        pairs = [
+            f"model_dir={trained.model_dir}",
+            f"image_size={SMALL['image_size']}",
+            "speed=null",
+            "realism=null",
+            *settings,
+        ]
         return [
             *("compare", "--bundle", str(BUNDLE), "--dataset_dir", str(trained.dataset_dir)),
             *("--output", str(tmp_path / "out"), "--n", "1"),
@@ -67,8 +76,8 @@ def test_one_command_fills_the_table_with_every_method(arguments, tmp_path, caps
         (name, regularised) for name in METHODS for regularised in ("false", "true")
     ]
     for row in rows:
-        if row["method"] == "mask_generator":  # has no weights
-            assert "train_mask_generator.json" in row["error"]
+        if row["method"] in OPTIONAL:
+            assert f"no weights {row['method']}.pt: train them with configs/train_{row['method']}.json" in row["error"]
         else:
             assert (row["error"], row["n_images"]) == ("", "1")
             assert 0 < float(row["auc_loc_total"]) < 1
@@ -98,6 +107,7 @@ def test_monais_command_goes_on_where_this_one_stopped(arguments, trained, tmp_p
         methods={name: CONFIG["methods"][name] for name in ("proposed", "gradient", "random")},
         n_transforms=1,
         speed=None,
+        realism=None,
         **trained.options,
     )
     flow.initialize()
@@ -133,6 +143,30 @@ def test_the_same_run_times_the_methods_of_the_paper_on_a_large_classifier(argum
     assert (tmp_path / "out" / "speed.json").read_text() == kept  # not measured again
 
 
+def test_the_same_run_measures_realism_on_the_whole_split_and_once(arguments, trained, tmp_path):
+    space = {**CONFIG["realism"]["latent_space"], "epochs": 1}
+    config = json.dumps({**CONFIG["realism"], "latent_space": space, "n_draws": 3})
+    split = load_rsna(trained.dataset_dir)["test"]
+    few = arguments("--methods", "naive,gradient,similar_residual", "--limit", "1", settings=(f"realism={config}",))
+    assert main(few) == 0
+    out = tmp_path / "out"
+    realism = json.loads((out / "results.json").read_text())["realism"]
+    assert realism["n_images"] == len(split) > len([item for item in split if item["boxes"]]) > 0
+    assert [(row["towards"], row["row"]) for row in realism["rows"]] == [
+        (towards, row)
+        for towards in ("no", "yes")
+        for row in ("real against real", "unchanged images", "proposed", "naive")
+    ]
+    with (out / "realism.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert "<h2>Realism</h2>" in (out / "report.html").read_text()
+    kept = [(out / name).stat().st_mtime_ns for name in ("realism.json", "latent_space.pt")]
+    assert main(few) == 0
+    assert [(out / name).stat().st_mtime_ns for name in ("realism.json", "latent_space.pt")] == kept
+    assert main(arguments(*few[few.index("--methods") : few.index("--limit")], "--limit", "1", "--overwrite")) == 0
+    assert not list(out.glob("realism.*"))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -144,6 +178,7 @@ def test_the_same_run_times_the_methods_of_the_paper_on_a_large_classifier(argum
         (("--dataset_dir", "/none"), "/none: no such folder"),
         (("--bundle", "/none"), "/none is not a bundle that can be compared: there is no /none/configs/evaluate.json"),
         (("--set", "image_size=[64,60]"), "does not fit the explainer or the classifier"),
+        (("--set", f"realism={json.dumps(DEEP)}"), "spatial_shape must be two or three multiples of 128 for 7 levels"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2_before_anything_is_written(arguments, tmp_path, capsys, more, message):
@@ -173,6 +208,47 @@ def test_networks_of_the_comparison_are_those_of_training():
     assert generator == training["network_def#generator"]
     assert CONFIG["mask_generator_def"]["_target_"] == training["network_def#_target_"]
     assert CONFIG["mask_generator_path"].endswith(f"/{training['model_filename']}'")
+
+
+@pytest.mark.parametrize("bundle", sorted(BUNDLE.parent.glob("*_advexplain")), ids=lambda path: path.name)
+@pytest.mark.parametrize("method", ["syce", "cyce"])
+def test_syce_and_cyce_are_compared_as_they_are_trained(bundle, method):
+    """The arguments of the network, its trunks and its heads; the gate is a copy of the classifier in both."""
+    made = {}
+    for name, files, id in (
+        ("trained", ("train.json", f"train_{method}.json"), "network_def"),
+        ("compared", CONFIGS, f"{method}_def"),
+    ):
+        parser = ConfigParser(ConfigParser.load_config_files([str(bundle / "configs" / file) for file in files]))
+        parser.parse()
+        network = parser[id]
+        generator = parser["domain_generators"] if name == "compared" else network["generator"]
+        assert generator.pop("gate")["_target_"].endswith("Frozen")
+        network["rule"] = network.get("rule", "similar_adversarial")
+        made[name] = {**network, "generator": generator}
+    assert made["compared"] == made["trained"]
+
+
+def test_weights_that_are_there_fill_the_rows_of_syce_cyce_and_realism(arguments, trained, tmp_path):
+    models = Path(shutil.copytree(trained.model_dir, tmp_path / "models"))
+    parser = ConfigParser(ConfigParser.load_config_files([str(BUNDLE / "configs" / f) for f in CONFIGS]))
+    parser.update({"model_dir": str(models), "device": "cpu"})
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        for name, id in {"syce": "syce_def", "cyce": "cyce_def", "realism": "network_def"}.items():
+            network = parser.get_parsed_content(id)
+            for parameter in network.parameters():
+                if not parameter.any() and parameter.ndim > 1:
+                    parameter.normal_(0.0, 0.3)
+            torch.save(network.state_dict(), models / f"{name}.pt")
+    few = ("--methods", "syce,cyce,realism", "--limit", "1")
+    assert main(arguments(*few, settings=(f"model_dir={models}",))) == 0
+    rows = table(tmp_path / "out")
+    assert [row["method"] for row in rows] == [m for m in ("proposed", "syce", "cyce", "realism") for _ in range(2)]
+    for row in rows:
+        assert (row["error"], row["n_images"]) == ("", "1")
+        assert (row["flip_rate"] != "") == (row["regularised"] == "false")  # averaged maps have no generated images
+    assert len({row["auc_loc_total"] for row in rows}) == 8
 
 
 def test_weights_of_a_mask_generator_do_not_replace_the_classifier_of_the_others(arguments, trained, tmp_path):

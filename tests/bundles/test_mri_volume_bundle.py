@@ -128,7 +128,8 @@ def test_a_flat_image_is_refused_saying_what_was_found(volume, tmp_path):
 
 
 def test_the_methods_are_compared_in_3d(volume, tmp_path):
-    settings = [f"--set={name}={json.dumps(value)}" for name, value in SMALL.items()]
+    quick = {**SMALL, "realism#latent_space#epochs": 1, "realism#n_draws": 3}
+    settings = [f"--set={name}={json.dumps(value)}" for name, value in quick.items()]
     arguments = ["--bundle", BUNDLE, "--dataset_dir", volume["dataset_dir"], "--output", tmp_path, "--n", 1]
     chosen = ["--methods", "naive,gradient,gradcam", "--limit", "2", f"--set=model_dir={volume['model_dir']}"]
     assert main(["compare", *map(str, arguments), *chosen, *settings]) == 0
@@ -137,3 +138,7 @@ def test_the_methods_are_compared_in_3d(volume, tmp_path):
     assert len(rows) == 8
     assert {row["n_masked"] for row in rows.values()} == {"2"}
     assert (tmp_path / "report.html").stat().st_size > 10_000
+    realism = json.loads((tmp_path / "results.json").read_text())["realism"]
+    assert realism["n_images"] == len(load_datalist(volume["dataset_dir"])["test"])
+    assert {row["row"] for row in realism["rows"]} == {"real against real", "unchanged images", "proposed", "naive"}
+    assert {len(points[0]) for points in realism["points"].values()} == {2}

@@ -26,7 +26,10 @@ from monai_advexplain.networks import load_weights
 from tests.bundles.bundle_runs import BUNDLE, SMALL, command
 
 CONFIGS = BUNDLE / "configs"
-METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive"])
+BUNDLES = sorted(BUNDLE.parent.glob("*_advexplain"))
+ADVERSARIAL = ("realism", "syce", "cyce")  # with a discriminator
+METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive", *ADVERSARIAL])
+RECIPE = {"realism": "similar_adversarial"}  # where it is not the method's name
 
 
 def files(method):
@@ -63,8 +66,13 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
     assert {path.name for path in output.iterdir()} == {"checkpoint_epoch=1.pt", "pictures", "tensorboard"}
     assert (output / "pictures" / "epoch_001.png").is_file()
     scalars = EventAccumulator(str(output / "tensorboard")).Reload().Tags()["scalars"]
-    weights = {name: one.weight for name, one in RECIPES[method].items()} | parser_of(method)["loss#weights"]
+    recipe = RECIPES[RECIPE.get(method, method)]
+    weights = {name: one.weight for name, one in recipe.items()} | parser_of(method)["loss#weights"]
     used = {f"loss/{name}" for name, weight in weights.items() if weight}
+    if method in ADVERSARIAL:
+        used |= {f"loss/discriminator_{name}" for name in RECIPES["discriminator"]}
+        checkpoint = torch.load(output / "checkpoint_epoch=1.pt", weights_only=True)
+        assert set(checkpoint) >= {"model", "optimizer", "discriminator", "discriminator_optimizer", "trainer"}
     assert {name for name in scalars if name.startswith("loss/")} == used
 
     parser = parser_of(method)
@@ -73,8 +81,12 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
     image = torch.rand(2, 1, 64, 64)
     load_weights(tmp_path / "models" / f"{method}.pt", network).eval()
     pair = network.generate(image)
-    wanted = pair.mask if method == "mask_generator" else (image - pair.adversarial).abs()
+    reference = image if method in ("naive", "cyce") else pair.similar
+    wanted = pair.mask if method == "mask_generator" else (reference - pair.adversarial).abs()
     assert torch.equal(network(image), wanted)
+    if method in ("syce", "cyce"):
+        gate, classifier = network.generator.gate.network, parser.get_parsed_content("classifier")
+        assert all(torch.equal(*pair) for pair in zip(gate.parameters(), classifier.parameters(), strict=True))
 
 
 def test_the_mask_generator_has_the_trunk_of_the_proposed_method():
@@ -87,7 +99,44 @@ def test_the_mask_generator_has_the_trunk_of_the_proposed_method():
 
 @METHODS
 def test_every_loss_weight_of_the_method_can_be_overridden(method):
-    for name in RECIPES[method]:
+    for name in RECIPES[RECIPE.get(method, method)]:
         parser = parser_of(method)
         parser[f"loss#weights#{name}"] = 7
         assert parser.get_parsed_content("loss").terms[name].weight == 7.0
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_methods_of_a_bundle_share_one_discriminator(bundle):
+    configs = [json.loads((bundle / "configs" / f"train_{name}.json").read_text()) for name in ADVERSARIAL]
+    parts = [{key: one[key] for key in one if "discriminator" in json.dumps({key: one[key]})} for one in configs]
+    assert parts[0] == parts[1] == parts[2]
+    assert len(parts[0]) == 7
+    assert parts[0]["discriminator_loss"]["recipe"] == "discriminator"
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("method", ["syce", "cyce"])
+def test_a_bundle_gives_syce_and_cyce_the_weights_of_the_paper(bundle, method):
+    weights = json.loads((bundle / "configs" / f"train_{method}.json").read_text())["loss"]["weights"]
+    assert weights == {name: one.weight for name, one in RECIPES[method].items() if name in weights}
+    assert {name for name, one in RECIPES[method].items() if one.weight} <= set(weights)
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("method", ADVERSARIAL)
+@torch.no_grad()
+def test_network_and_discriminator_of_every_bundle_take_its_images(bundle, method):
+    parser = ConfigParser()
+    parser.read_config([str(bundle / "configs" / f"{name}.json") for name in ("train", f"train_{method}")])
+    parser["bundle_root"] = str(bundle)
+    dims = parser["network_def#spatial_dims"]
+    image = torch.rand(2, 1, *parser["image_size"])
+    network, discriminator = (parser.get_parsed_content(f"{part}_def") for part in ("network", "discriminator"))
+    made = network.generate(image)
+    verdict = discriminator(made.adversarial, torch.tensor([0.0, 1.0]))
+    assert verdict.ndim == 1 + dims
+    assert min(verdict.shape[1:]) > 1  # patches, not the whole image at once
+    if method != "realism":
+        generators = network.generator
+        pairs = zip(generators.no_trunk.parameters(), generators.yes_trunk.parameters(), strict=True)
+        assert any(not torch.equal(*pair) for pair in pairs)
