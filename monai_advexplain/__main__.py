@@ -9,7 +9,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Command line: ``python -m monai_advexplain {demo,phantom,plant,patches,explain,compare,check,speed}``."""
+"""Command line: ``python -m monai_advexplain {demo,phantom,plant,patches,explain,compare,seeds,check,speed}``."""
 
 from __future__ import annotations
 
@@ -109,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any entry of the configs, for instance seed=1"
     )
+    seeds = commands.add_parser("seeds", help="comparisons by networks of several training seeds, as one table")
+    seeds.add_argument("results", nargs="+", type=Path, metavar="RESULTS_JSON", help="of compare, one for each seed")
     check = commands.add_parser("check", help="sanity checks of a bundle's explanations, and a scorecard of them")
     check.add_argument("--bundle", type=Path, required=True, help="bundle's folder, with configs/check.json")
     check.add_argument("--dataset_dir", type=Path, help="folder of the data; default: the bundle's")
@@ -227,6 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _explain(options)
         elif options.command == "compare":
             _compare(options)
+        elif options.command == "seeds":
+            from monai_advexplain.benchmark.seeds import over_seeds, seeds_table
+
+            print(seeds_table(over_seeds(options.results)))
         elif options.command == "check":
             _check(options)
         elif options.command == "speed":

@@ -79,7 +79,7 @@ def test_maps_and_images_lie_where_the_source_lies(written, images, name):
         np.testing.assert_allclose(file.affine, source.affine.numpy(), atol=1e-5)
         values = file.get_fdata()
         assert np.isfinite(values).all()
-        low, high = (0.0, 2.0) if role == "map" else (-0.5, 1.5)  # the value_range of the network, and a difference
+        low, high = (0.0, 2.0) if role == "explanation" else (-0.5, 1.5)  # a difference, and the network's value_range
         assert low <= values.min() < values.max() <= high
 
 
