@@ -62,11 +62,18 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
     return found
 
 
+def _with_methods(fingerprint: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """The fingerprint of a run of these methods alone."""
+    methods = fingerprint.get("methods") or {}
+    return {**fingerprint, "methods": {name: what for name, what in methods.items() if name in names}}
+
+
 class Records:
     """Rows of one run, in ``rows.jsonl`` of a folder; a context manager that keeps other runs out of the folder.
 
     Every row is on disk when :meth:`append` returns. A last line that a kill cut short is dropped on opening. The file
-    ``run.json`` holds the fingerprint of the run that the rows belong to.
+    ``run.json`` holds the fingerprint of the run that the rows belong to; its entry ``methods`` (name -> what a method
+    depends on, None for one that cannot run) may grow from run to run, since the rows there are stay true.
 
     Args:
         folder: of the run; made when it is missing.
@@ -132,8 +139,11 @@ class Records:
 
     def _check(self, wanted: Mapping[str, Any]) -> None:
         found = json.loads((self.folder / FINGERPRINT).read_text(encoding="utf-8"))
-        names = _differences(found, wanted)
-        if names:
+        had = {name for name, what in (found.get("methods") or {}).items() if what is not None}
+        names = _differences(_with_methods(found, had), _with_methods(wanted, had))
+        if not names:
+            write_atomically(self.folder / FINGERPRINT, json.dumps(wanted, indent=2) + "\n")
+        else:
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             raise ValueError(
                 f"{self.folder} holds a comparison with other settings (different: {listed}). Name another folder "
