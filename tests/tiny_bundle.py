@@ -47,7 +47,7 @@ def tiny_bundle(folder: Path, dims: int = 3, channels: int = 1) -> Path:
         "spatial_dims": dims,
         "channels": channels,
     }
-    load, scale, _ = config["preprocessing"]["transforms"]
+    load, scale = config["preprocessing"]["transforms"][:2]
     load |= {"spatial_dims": dims, "channels": channels}
     if dims == 3:
         grid = [

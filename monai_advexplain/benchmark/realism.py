@@ -29,6 +29,7 @@ from monai_advexplain._version import __version__
 from monai_advexplain.benchmark.describe import checksum, describe, one_line
 from monai_advexplain.benchmark.latent_space import LatentSpace
 from monai_advexplain.benchmark.records import LATENT_SPACE, REALISM, write_atomically
+from monai_advexplain.data.splits import spread
 from monai_advexplain.explainers.base import Explainer
 from monai_advexplain.metrics.distributions import RealPlane, frechet_distance
 from monai_advexplain.metrics.proximity import l1_change, mse_change, ssim
@@ -187,8 +188,8 @@ class Realism:
                 raise ValueError(f"{name} of realism must be at least 1, got {value}.")
         if not items or not training_items:
             raise ValueError(f"realism needs images, got {len(items)} and {len(training_items)} for training.")
-        self._items = _evenly(items, max_images)
-        self._training_items = _evenly(training_items, max_training_images)
+        self._items = spread(items, max_images)
+        self._training_items = spread(training_items, max_training_images)
         self._transform = transform
         self.latent_space = LatentSpace() if latent_space is None else latent_space
         self.n_draws = n_draws
@@ -346,10 +347,6 @@ class Realism:
                 "points": [],
                 "error": reason,
             }
-
-
-def _evenly(items: Sequence[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
-    return [items[i] for i in np.linspace(0, len(items) - 1, min(most, len(items))).astype(int)]
 
 
 def _decided(decide: Decide, images: Tensor, device: torch.device) -> Tensor:

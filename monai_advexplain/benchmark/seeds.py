@@ -78,6 +78,9 @@ def over_seeds(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
     scores = [_scores(results) for results in all_results]
     settings = all_results[0]["settings"]
     reference = Variant(settings["reference"], False)
+    for path, found in zip(paths, scores, strict=True):
+        if reference not in found:
+            raise ValueError(f"{path} has no AUC_Loc of {reference.method}: no image has a ground truth, or it failed.")
     images = list(scores[0][reference])
     for path, results, found in zip(paths, all_results, scores, strict=True):
         different = [name for name in _SAME if results["settings"].get(name) != settings.get(name)]
@@ -95,7 +98,7 @@ def over_seeds(paths: Sequence[str | Path]) -> list[dict[str, Any]]:
     for variant in dict.fromkeys(variant for variant in listed if any(variant in by for by in scores)):
         each = values(variant)
         own, of_reference = each.mean(axis=0), values(variant._replace(method=reference.method)).mean(axis=0)
-        row: dict[str, Any] = {**variant._asdict(), "seeds": each.mean(axis=1).tolist()}
+        row: dict[str, Any] = {**variant._asdict(), "seeds": np.nanmean(each, axis=1).tolist()}
         row |= bootstrap_interval(own, groups, n, seed)._asdict()
         row |= dict.fromkeys(("share", "share_low", "share_high"), math.nan)
         difference = Difference(math.nan, math.nan, math.nan, math.nan)

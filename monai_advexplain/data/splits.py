@@ -14,15 +14,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from monai_advexplain.data.labels import strata
 
 Item = dict[str, Any]
+T = TypeVar("T")
 DEFAULT_FRACTIONS: Mapping[str, float] = {"training": 0.7, "validation": 0.1, "test": 0.2}
 FILL_ORDER = ("test", "validation", "training")
 
@@ -47,6 +48,13 @@ def checked_fractions(fractions: Mapping[str, float] | None) -> Mapping[str, flo
             f"fractions must be positive and sum to 1, got {dict(fractions)} (sum {sum(fractions.values())})."
         )
     return fractions
+
+
+def spread(items: Sequence[T], count: int | None) -> list[T]:
+    """At most ``count`` items, evenly spread over the list, first and last among them; all when ``count`` is None."""
+    if count is None or count >= len(items):
+        return list(items)
+    return [items[index] for index in np.linspace(0, len(items) - 1, count).astype(int)]
 
 
 def is_localised(items: Iterable[Item]) -> bool:

@@ -111,6 +111,8 @@ class JointExplainerTrainer(Trainer):
         if (discriminator is None) != (discriminator_optimizer is None):
             missing = "discriminator" if discriminator is None else "discriminator_optimizer"
             raise ValueError(f"discriminator and discriminator_optimizer go together, but {missing} is None.")
+        if discriminator_loss is not None and discriminator is None:
+            raise ValueError("discriminator_loss is given, but discriminator is None.")
         super().__init__(
             device=device,
             max_epochs=max_epochs,

@@ -23,7 +23,9 @@ from monai_advexplain.networks.frozen import evaluating
 
 
 class ProposedExplainer(Explainer):
-    """``|g_s(x) - g_a(x)|``, mean over channels (Charachon et al., ICPR 2020); one forward pass, no classifier.
+    """``|g_s(x) - g_a(x)|``, mean over channels (Charachon et al., ICPR 2020), in one forward pass.
+
+    The classifier is not asked, unless the network has a copy of it as its gate.
 
     Args:
         network: a trained :class:`~monai_advexplain.networks.ExplainerNet`.

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from monai_advexplain.decision import Decision
 from monai_advexplain.inferers.pair_inferer import PairInferer
-from monai_advexplain.networks.frozen import evaluating
+from monai_advexplain.networks.frozen import Frozen, evaluating
 
 
 def explain_images(
@@ -78,7 +79,8 @@ def check_fit(
         channels: of the images.
 
     Raises:
-        ValueError: when they do not; with the size, the channels and the reason.
+        ValueError: when they do not; with the size, the channels and the reason. And when the gate of the network is
+            frozen, as a copy of the classifier is, and decides otherwise than the classifier.
     """
     device = next((parameter.device for parameter in network.parameters()), None)
     try:
@@ -89,3 +91,14 @@ def check_fit(
             f"image_size {list(image_size)} with {channels} channel(s) does not fit the explainer or the classifier: "
             f"{error}"
         ) from error
+    gates = [module for module in network.modules() if isinstance(module, Frozen) and module.has_decision]
+    if classifier is not None and decision is not None and gates:
+        image = torch.rand((1, channels, *image_size), generator=torch.Generator().manual_seed(0)).to(device)
+        with evaluating(network), evaluating(classifier), torch.no_grad():
+            wanted = float(decision.margin(classifier(image)))
+            found = [float(gate(image)) for gate in gates]
+        if not all(math.isclose(margin, wanted, rel_tol=1e-3, abs_tol=1e-3) for margin in found):
+            raise ValueError(
+                f"the frozen gate of the network is another classifier than the one explained: about noise its margin "
+                f'is {found}, wanted {wanted:.4g}. Set gate_network to "$copy.deepcopy(@classifier)".'
+            )

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -38,8 +40,10 @@ class GatedGenerator(nn.Module):
     term ``estimate``), so that the classifier is still not needed to explain an image. One adversarial generator for
     each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share the trunk.
 
-    In eval mode a similar image about which the gate decides otherwise than about the image is replaced by the image
-    itself: it has the decision and is as similar as can be. In training it is left to the loss.
+    In eval mode, with ``fallback``, a similar image about which the gate decides otherwise than about the image is
+    replaced by the image itself: it has the decision and is as similar as can be. In training it is left to the loss.
+    With a copy of the classifier as the gate the preservation rate is 1 then, whatever the generator learned: turn
+    ``fallback`` off to measure that.
 
     Args:
         trunk: any module (B, C, *spatial) -> (B, features, *spatial), see
@@ -48,6 +52,7 @@ class GatedGenerator(nn.Module):
             of the classifier itself is a gate that never errs, at the price of its forward pass.
         features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative: see
             :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+        fallback: whether a similar image that lost the decision gives way to the image in eval mode.
 
     Raises:
         ValueError: for a wrong ``scale``.
@@ -66,9 +71,11 @@ class GatedGenerator(nn.Module):
         scale: int = 1,
         max_change: float = 1.0,
         relative: float | None = None,
+        fallback: bool = True,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
+        self.fallback = fallback
         self.trunk = trunk
         self.gate = gate
         head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
@@ -83,7 +90,7 @@ class GatedGenerator(nn.Module):
         yes = (estimate > 0).reshape([-1] + [1] * (image.dim() - 1))
         adversarial = torch.where(yes, self.to_no(features, image), self.to_yes(features, image))
         similar = self.similar(features, image)
-        if not self.training:
+        if self.fallback and not self.training:
             kept = (self.gate(similar).flatten() > 0).reshape(yes.shape) == yes
             similar = torch.where(kept, similar, image)
         return similar, adversarial, estimate
@@ -108,3 +115,17 @@ class GatedExplainerNet(ExplainerNet):
     def explain(self, image: Tensor, pair: GatedPair) -> Tensor:  # type: ignore[override]
         """The explanation map (B, 1, *spatial) of images already generated: absolute change, mean over channels."""
         return self._map(image, pair.similar, pair.adversarial)
+
+
+@contextmanager
+def without_fallback(network: nn.Module) -> Iterator[None]:
+    """Similar images as the generators make them: no :class:`GatedGenerator` in the network replaces one."""
+    gated = [module for module in network.modules() if isinstance(module, GatedGenerator)]
+    before = [module.fallback for module in gated]
+    for module in gated:
+        module.fallback = False
+    try:
+        yield
+    finally:
+        for module, fallback in zip(gated, before, strict=True):
+            module.fallback = fallback

@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai_advexplain._version import __version__
 from monai_advexplain.benchmark.command import first_plain, key_values
 from monai_advexplain.benchmark.describe import checksum, describe
 from monai_advexplain.benchmark.records import write_atomically
 from monai_advexplain.benchmark.results import strict
-from monai_advexplain.benchmark.statistics import bootstrap_interval
 from monai_advexplain.sanity.confounder import confounder
 from monai_advexplain.sanity.localisation import localisation
 from monai_advexplain.sanity.page import write_page
 from monai_advexplain.sanity.randomisation import cascading_randomisation, label_randomisation, model_randomisation
-from monai_advexplain.sanity.scorecard import scorecard, verdict
+from monai_advexplain.sanity.scorecard import check_interval, scorecard, verdict
 from monai_advexplain.sanity.stability import noise_stability, seed_stability
 from monai_advexplain.sanity.workbench import Workbench
 
@@ -62,7 +62,7 @@ def _put(settings: dict[str, Any], key: str, value: Any) -> bool:
     """Replace a setting, ``a#b`` for one inside another; whether there is one of that name."""
     first, _, rest = key.partition("#")
     if rest and first in _ENTRIES:  # what is inside are keys of other configs, any '#' among them
-        settings[first][rest] = value
+        settings.setdefault(first, {})[rest] = value
         return True
     if rest and isinstance(settings.get(first), dict):
         return _put(settings[first], rest, value)
@@ -130,13 +130,21 @@ def run_check(
         raise reason from None
 
 
+def _configs(bundle_root: Path) -> list[Path]:
+    """The configs that a check depends on; check.json's settings count by themselves."""
+    names = ("train_classifier", "train", "evaluate", "compare")
+    return [path for name in names if (path := bundle_root / "configs" / f"{name}.json").is_file()]
+
+
 def _run(bench: Workbench) -> dict[str, Any]:
     settings, groups = bench.settings, bench.images.groups
     asked = {
         **{name: value for name, value in settings.items() if name not in _NOT_ASKED},
         "classifier": [settings["classifier"], describe(bench.bundle.classifier)],
         "network": describe(bench.bundle.proposed.network),
-        "images": [bench.images.ids, checksum(bench.images.images)],
+        "images": [bench.images.ids, checksum(bench.images.images, bench.images.masks)],
+        "version": __version__,
+        "configs": {path.name: path.read_text(encoding="utf-8") for path in sorted(_configs(bench.bundle_root))},
         "device": str(bench.bundle.device),
     }
     checks = {}
@@ -152,16 +160,13 @@ def _run(bench: Workbench) -> dict[str, Any]:
         "scores": scores,
         "verdict": verdict(scores),
         "checks": {
-            name: {row: {score: _mean(values, groups) for score, values in by.items()} for row, by in rows.items()}
+            name: {
+                row: {score: list(check_interval(name, values, groups)) for score, values in by.items()}
+                for row, by in rows.items()
+            }
             for name, rows in checks.items()
         },
     }
     write_page(card, bench.output_dir)
     write_atomically(bench.output_dir / "scorecard.json", json.dumps(strict(card), indent=1, allow_nan=False) + "\n")
     return card
-
-
-def _mean(values: Sequence[float], groups: Sequence[str]) -> list[float]:
-    """Mean and ends of its interval; the confounder's phantom has other images, a group each."""
-    own = groups if len(values) == len(groups) else [str(index) for index in range(len(values))]
-    return list(bootstrap_interval(values, own))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from monai_advexplain.metrics.pointing import relevance_mass
-from monai_advexplain.sanity.marker_phantom import MARKED, marker_box, write_marker_phantom
+from monai_advexplain.sanity.marker_phantom import MARKED, VERSION, marker_box, write_marker_phantom
 from monai_advexplain.sanity.subject import PROPOSED
 from monai_advexplain.sanity.workbench import Workbench
 
@@ -73,13 +73,10 @@ def confounder(bench: Workbench) -> dict[str, Any]:
 def _on_phantom(bench: Workbench, name: str) -> Workbench:
     """The workbench on one of the two phantoms, with the settings of the confounder test on top of the bundle's."""
     own, everywhere = bench.settings["confounder"], bench.settings
+    correlation = own["correlation"] if name == "confounded" else None
+    named = f"{name}-{own['kind']}-{own['images']}x{own['size']}-{correlation}-seed{everywhere['seed']}-v{VERSION}"
     folder = write_marker_phantom(
-        bench.output_dir / "phantom" / f"{name}-{own['images']}x{own['size']}-seed{everywhere['seed']}",
-        own["kind"],
-        own["images"],
-        own["size"],
-        own["correlation"] if name == "confounded" else None,
-        everywhere["seed"],
+        bench.output_dir / "phantom" / named, own["kind"], own["images"], own["size"], correlation, everywhere["seed"]
     )
     splits = {"_target_": "monai_advexplain.data.load_datalist", "dataset_dir": str(folder)}
     size = [own["size"]] * (3 if own["kind"] == "head" else 2)

@@ -14,19 +14,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 import numpy as np
 
-Item = dict[str, Any]
-T = TypeVar("T")
-
-
-def spread(items: Sequence[T], count: int | None) -> list[T]:
-    """At most ``count`` items, evenly spread over the list, first and last among them; all when ``count`` is None."""
-    if count is None or count >= len(items):
-        return list(items)
-    return [items[index] for index in np.linspace(0, len(items) - 1, count).astype(int)]
+from monai_advexplain.data.splits import Item, spread
 
 
 def training_items(items: Sequence[Item], count: int | None = None, label_seed: int | None = None) -> list[Item]:

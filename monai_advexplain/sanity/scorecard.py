@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_advexplain.benchmark.statistics import bootstrap_interval
+from monai_advexplain.benchmark.statistics import Interval, bootstrap_interval
 
 Checks = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
 """Name of a check -> row -> score -> a value for every image, None or NaN where there is none."""
@@ -75,6 +75,11 @@ class Part:
         return value if self.at_least else 1.0 - value
 
 
+def check_interval(check: str, values: Sequence[float] | np.ndarray, groups: Sequence[str]) -> Interval:
+    """Mean of a check's values with its interval over groups; images of the confounder's phantom are a group each."""
+    return bootstrap_interval(values, range(len(values)) if check == "confounder" else groups)
+
+
 def _values(checks: Checks, check: str, row: str, score: str) -> np.ndarray | None:
     found = checks.get(check, {}).get(row, {}).get(score)
     return None if found is None else np.asarray(found, dtype=float)
@@ -97,9 +102,7 @@ class _Reader:
         values = _values(self.checks, *where)
         if values is None:
             return []
-        # Images of the phantom are a group each.
-        groups = self.groups if where[0] != "confounder" else [str(index) for index in range(len(values))]
-        return [Part(name, meaning, *bootstrap_interval(values, groups), limit, at_least, **more)]
+        return [Part(name, meaning, *check_interval(where[0], values, self.groups), limit, at_least, **more)]
 
     def untrained(self, check: str, row: str) -> str:
         """A doubt when the generators of a row were trained too briefly to turn decisions."""
@@ -159,7 +162,7 @@ def _fidelity(read: _Reader) -> list[Part]:
             (check, "retrained", "spearman"),
             read.limits["randomised_spearman"],
             False,
-            doubt=read.untrained(check, "reference"),
+            doubt=read.untrained(check, "reference") or read.untrained(check, "against_random"),
         )
     return parts
 

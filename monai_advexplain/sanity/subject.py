@@ -24,12 +24,13 @@ from monai.bundle import ConfigParser
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from monai_advexplain.data.splits import spread
 from monai_advexplain.decision import Decision
 from monai_advexplain.explainers.base import Explainer
 from monai_advexplain.explainers.generated import ProposedExplainer
 from monai_advexplain.metrics.decision_rates import flipped, preserved
 from monai_advexplain.networks.frozen import evaluating
-from monai_advexplain.sanity.items import spread
+from monai_advexplain.networks.gated import without_fallback
 
 PROPOSED = "proposed"
 
@@ -116,8 +117,12 @@ class Subject:
             return self._in_batches(lambda batch: self.decision.hard(self.classifier(batch)), images)
 
     def rates(self, images: Tensor) -> dict[str, np.ndarray]:
-        """Of every image, whether its adversarial image is decided the opposite and its similar one alike."""
-        pairs = [self.proposed.generate(batch) for batch in images.split(self.batch_size)]
+        """Of every image, whether its adversarial image is decided the opposite and its similar one alike.
+
+        Similar images are the generator's own: a gate that is a copy of the classifier would make all of them alike.
+        """
+        with without_fallback(self.proposed.network):
+            pairs = [self.proposed.generate(batch) for batch in images.split(self.batch_size)]
         similar, adversarial = (self.decided(torch.cat(parts)) for parts in zip(*pairs, strict=True))
         decided = self.decided(images)
         return {

@@ -28,8 +28,8 @@ from torch import Tensor
 from monai_advexplain._version import __version__
 from monai_advexplain.benchmark.describe import describe
 from monai_advexplain.benchmark.records import write_atomically
+from monai_advexplain.data.splits import spread
 from monai_advexplain.networks.loading import load_weights
-from monai_advexplain.sanity.items import spread
 from monai_advexplain.sanity.pictures import COUNT, map_grid, picture_path
 from monai_advexplain.sanity.randomised import randomised
 from monai_advexplain.sanity.subject import Images, Subject
@@ -79,7 +79,9 @@ class Workbench:
 
     def train_classifier(self, **entries: Any) -> Path:
         """Train a classifier by ``train_classifier.json``; returns its file."""
-        return self._train("train_classifier", "classifier.pt", {**self.settings["classifier"], **entries})
+        path = self._train("train_classifier", "classifier.pt", {**self.settings["classifier"], **entries})
+        self._check_replaced(path)
+        return path
 
     def train_explainer(self, classifier_path: Path, **entries: Any) -> Path:
         """Train the generators against a classifier by ``train.json``; returns their file."""
@@ -90,7 +92,9 @@ class Workbench:
         path = self.bundle_root / "configs" / f"{config}.json"
         given = {**self.settings["bundle"], **{name: _plain(value) for name, value in entries.items()}}
         training = f"@splits['training'], {self.settings['training_images']}, {given.pop('label_seed', None)}"
-        given.setdefault("train#dataset#data", f"$monai_advexplain.sanity.training_items({training})")
+        if "train#dataset#data" in given:
+            raise ValueError("train#dataset#data is what the checks themselves set: set training_images instead.")
+        given["train#dataset#data"] = f"$monai_advexplain.sanity.training_items({training})"
         asked = [__version__, ConfigParser.load_config_file(str(path)), given, classifier]
         folder = self.output_dir / "trained" / f"{config}-{hashlib.sha256(_json(asked).encode()).hexdigest()[:12]}"
         if not (folder / filename).is_file():
@@ -131,14 +135,16 @@ class Workbench:
             unfinished = path.with_suffix(".part")
             torch.save(randomised(self.classifier_network(), count, seed).state_dict(), unfinished)
             unfinished.replace(path)
-        there = self.subject(classifier_path=path).classifier
-        if count != 0 and describe(there) == describe(self.bundle.classifier):
+        self._check_replaced(path)
+        return path
+
+    def _check_replaced(self, path: Path) -> None:
+        if describe(self.subject(classifier_path=path).classifier) == describe(self.bundle.classifier):
             raise ValueError(
                 "the bundle's classifier does not follow the entries classifier_path and classifier_def of its "
-                "configs, so that it cannot be randomised: declare it by them, or turn model_randomisation and "
-                "cascading_randomisation off in configs/check.json."
+                "configs, so that no other one can take its place: declare it by them, or turn model_randomisation, "
+                "cascading_randomisation, label_randomisation and confounder off in configs/check.json."
             )
-        return path
 
     def classifier_network(self) -> torch.nn.Module:
         """The bundle's classifier as a network of torch modules, a new one at each call."""

@@ -195,6 +195,10 @@ def test_a_discriminator_and_its_optimiser_go_together():
     for arguments, missing in (
         ({"discriminator": judge}, "discriminator_optimizer is None"),
         ({"discriminator_optimizer": optimizer}, "discriminator is None"),
+        (
+            {"discriminator_loss": ExplainerLoss("discriminator")},
+            "loss is given, but discriminator is None",
+        ),
     ):
         with pytest.raises(ValueError, match=missing):
             trainer_of(batches(1), explainer_net(), **arguments)

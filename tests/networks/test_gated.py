@@ -19,6 +19,7 @@ import torch
 from monai_advexplain import Decision
 from monai_advexplain.losses import ExplainerLoss, ExplanationStep, MarginEstimate
 from monai_advexplain.networks import GatedExplainerNet, GatedGenerator, load_weights
+from monai_advexplain.networks.gated import without_fallback
 from tests.small import SIZES, classifier, images, trunk
 
 DIMS = pytest.mark.parametrize("dims", [2, 3])
@@ -87,6 +88,9 @@ def test_a_similar_image_that_lost_the_decision_is_replaced_when_not_training():
     assert torch.equal(lost, image[0])
     assert not torch.equal(kept, image[1])
     assert torch.equal(torch.jit.script(net).generate(image).similar, net.generate(image).similar)
+    with without_fallback(net):
+        assert not torch.equal(net.generate(image).similar[0], image[0])
+    assert torch.equal(net.generate(image).similar[0], image[0])
     assert not torch.equal(net.train().generate(image).similar[0], image[0])
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monai_advexplain.sanity.scorecard import scorecard, verdict
+from monai_advexplain.sanity.scorecard import check_interval, scorecard, verdict
 
 LIMITS = json.loads(
     (Path(__file__).parents[2] / "bundles" / "chest_xray_advexplain" / "configs" / "check.json").read_text()
@@ -40,9 +40,14 @@ GOOD = {
     "model_randomisation": {
         "retrained": {"spearman": values(0.2)},
         "reference": {"flipped": values(0.9)},
+        "against_random": {"flipped": values(0.9)},
         "frozen": {"flipped": values(0.95), "preserved": values(0.98)},
     },
-    "label_randomisation": {"retrained": {"spearman": values(0.1)}, "reference": {"flipped": values(0.9)}},
+    "label_randomisation": {
+        "retrained": {"spearman": values(0.1)},
+        "reference": {"flipped": values(0.9)},
+        "against_random": {"flipped": values(0.9)},
+    },
     "confounder": {
         "clean": {"accuracy": values(0.9, 20), "flipped": values(0.9, 20)},
         "confounded": {"agreement": values(0.98, 20), "flipped": values(0.9, 20)},
@@ -102,6 +107,8 @@ def test_one_bad_measurement_fails_its_part_and_score_and_nothing_else(where, ba
     [
         (("seed_stability", "seed 0", "flipped"), 0.1, {"seeds"}),
         (("model_randomisation", "reference", "flipped"), 0.1, {"model randomisation"}),
+        (("model_randomisation", "against_random", "flipped"), 0.0, {"model randomisation"}),
+        (("label_randomisation", "against_random", "flipped"), 0.1, {"label randomisation"}),
         (("confounder", "clean", "accuracy"), 0.58, {"separation", "marker, clean"}),
         (("confounder", "confounded", "agreement"), 0.5, {"separation", "marker, confounded"}),
         (("confounder", "confounded", "flipped"), 0.1, {"separation", "marker, confounded"}),
@@ -136,3 +143,9 @@ def test_images_without_a_value_do_not_count():
     checks = copy.deepcopy(GOOD)
     checks["noise_stability"]["proposed"]["spearman"][:10] = [None] * 10
     assert parts(checks)["noise"]["passed"] is True
+
+
+def test_images_of_the_phantom_are_a_group_each_even_when_there_are_as_many_as_the_bundles():
+    scores, groups = [0.0] * 15 + [1.0] * 15, ["a"] * 15 + ["b"] * 15
+    assert check_interval("localisation", scores, groups).low == 0
+    assert check_interval("confounder", scores, groups).low > 0.2
