@@ -23,7 +23,7 @@ from monai_advexplain.benchmark.table import metrics_table
 from monai_advexplain.data import write_chest_phantom
 
 # Enough for the method to show on 2 CPU cores in minutes; `quick` only proves that everything runs.
-FULL: dict[str, int] = {"n_images": 1200, "size": 96, "classifier_epochs": 25, "explainer_epochs": 24}
+FULL: dict[str, int] = {"n_images": 1200, "size": 96, "classifier_epochs": 25, "explainer_epochs": 8}
 QUICK: dict[str, int] = {"n_images": 80, "size": 64, "classifier_epochs": 1, "explainer_epochs": 1}
 # The phantom's lesions are small and their cause is certain: a classifier that tolerates noise, and an explainer that
 # pays dearly for every change under the same noise, find them: changes as dear as the flip rate allows. (Radiographs need
