@@ -57,6 +57,9 @@ FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "histogram of the grey levels, 32 bins": lambda image: np.histogram(image, 32, (0, 1))[0],
     "sharpness, 4 bands": _sharpness,
     "border, 24 x 24 blocks": _border,
+    "lowest eighth, 16 x 2 blocks": lambda image: resize(
+        image[:, -image.shape[1] // 8 :], (16, 2), anti_aliasing=True
+    ).ravel(),
     "thumbnail of 8 x 8": lambda image: resize(image, (8, 8), anti_aliasing=True).ravel(),
 }
 
