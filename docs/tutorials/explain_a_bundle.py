@@ -71,7 +71,8 @@ entry = {
     "reverse_axes": True,
 }
 classifier: AdaptedClassifier = ConfigParser({"classifier": entry}).get_parsed_content("classifier")
-(output / "classifier.json").write_text(json.dumps({"classifier": entry}, indent=4))
+gate = "$copy.deepcopy(@classifier)"
+(output / "classifier.json").write_text(json.dumps({"classifier": entry, "gate_network": gate}, indent=4))
 # The file can be given to any workflow of our bundles, after its own config:
 #   python -m monai.bundle run training --config_file "['.../configs/train.json', 'OUTPUT_FOLDER/classifier.json']"
 # ===== Until here ====================================================================================================

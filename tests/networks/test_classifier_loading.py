@@ -121,9 +121,11 @@ def import_path(folder, nets):
 
 
 @pytest.mark.parametrize("make", [torchscript, exported, state_dict, bundle, import_path])
-def test_the_explainer_is_trained_and_the_gradient_shown_when_only_the_entry_changes(make, phantom_dir, tmp_path, nets):
+def test_the_explainer_is_trained_and_the_gradient_shown_when_only_the_entries_change(
+    make, phantom_dir, tmp_path, nets
+):
     entry = tmp_path / "classifier.json"
-    entry.write_text(json.dumps({"classifier": make(tmp_path, nets)}))
+    entry.write_text(json.dumps({"classifier": make(tmp_path, nets), "gate_network": "$copy.deepcopy(@classifier)"}))
     paths = {"bundle_root": str(CONFIGS.parent), "dataset_dir": str(phantom_dir), "model_dir": str(tmp_path / "models")}
     small = {"image_size": [64, 64], "output_dir": str(tmp_path / "output"), "device": "cpu"}
 
