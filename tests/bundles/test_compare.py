@@ -174,7 +174,7 @@ def test_the_same_run_measures_realism_on_the_whole_split_and_once(arguments, tr
         (("--split", "training"), "belong to groups (patients) that were trained on"),
         (("--limit", "0"), "there is no image to compare"),
         (("--set", "seed"), "--set takes KEY=VALUE, got 'seed'"),
-        (("--set", "model_dir=/none"), "no weights at /none/model.pt"),
+        (("--set", "model_dir=/none"), "no weights at /none/classifier.pt"),
         (("--dataset_dir", "/none"), "/none: no such folder"),
         (("--bundle", "/none"), "/none is not a bundle that can be compared: there is no /none/configs/evaluate.json"),
         (("--set", "image_size=[64,60]"), "does not fit the explainer or the classifier"),
