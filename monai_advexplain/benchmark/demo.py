@@ -26,8 +26,8 @@ from monai_advexplain.data import write_chest_phantom
 FULL: dict[str, int] = {"n_images": 1200, "size": 96, "classifier_epochs": 25, "explainer_epochs": 8}
 QUICK: dict[str, int] = {"n_images": 80, "size": 64, "classifier_epochs": 1, "explainer_epochs": 1}
 # The phantom's lesions are small and their cause is certain: a classifier that tolerates noise, and an explainer that
-# pays for every change under the same noise as dearly as the flip rate allows, find them. (Radiographs need the bundle's
-# own, weaker settings.)
+# pays for every change under the same noise as dearly as the flip rate allows, find them. (Radiographs need the
+# bundle's own, weaker settings.)
 CLASSIFIER: dict[str, Any] = {"noise": 0.15}
 EXPLAINER: dict[str, Any] = {
     "noise": 0.1,
