@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,6 +181,11 @@ def _explain(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others have the defaults of the function that takes them."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _write_data(options: argparse.Namespace) -> str:
     """Write a data set; returns what to say about it."""
     from monai_advexplain import data
@@ -197,22 +203,15 @@ def _write_data(options: argparse.Namespace) -> str:
     elif options.kind != "shapes" and options.multi_label:
         raise ValueError("--multi-label is for --kind shapes only.")
     elif options.kind == "head":
-        given = {"n_volumes": options.images, "size": options.size}
-        given = {name: value for name, value in given.items() if value is not None}
+        given = _given(n_volumes=options.images, size=options.size)
         folder = data.write_head_phantom(options.output, seed=options.seed, **given)
     elif options.kind == "shapes":
-        given = {"n_images": options.images, "size": options.size}
-        given = {name: value for name, value in given.items() if value is not None}
+        given = _given(n_images=options.images, size=options.size)
         folder = data.write_shapes_phantom(options.output, seed=options.seed, multi_label=options.multi_label, **given)
     else:
-        count, size = (
-            value if given is None else given for given, value in ((options.images, 600), (options.size, 128))
-        )
-        folder = data.write_chest_phantom(
-            options.output, count, size, confounder=options.confounder or 0.0, seed=options.seed
-        )
-        return f"{count} images in {folder}"
-    return f"{len(list(folder.glob('images/*')))} images in {folder}"
+        given = _given(n_images=options.images, size=options.size, confounder=options.confounder)
+        folder = data.write_chest_phantom(options.output, seed=options.seed, **given)
+    return f"{len(list(folder.glob('*images/*')))} images in {folder}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -141,14 +141,14 @@ class Records:
         found = json.loads((self.folder / FINGERPRINT).read_text(encoding="utf-8"))
         had = {name for name, what in (found.get("methods") or {}).items() if what is not None}
         names = _differences(_with_methods(found, had), _with_methods(wanted, had))
-        if not names:
-            write_atomically(self.folder / FINGERPRINT, json.dumps(wanted, indent=2) + "\n")
-        else:
+        if names:
             listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
             raise ValueError(
                 f"{self.folder} holds a comparison with other settings (different: {listed}). Name another folder "
                 "(--output), or start afresh and lose it (--overwrite; overwrite=True)."
             )
+        if found != wanted:
+            write_atomically(self.folder / FINGERPRINT, json.dumps(wanted, indent=2) + "\n")
 
     def _read(self) -> None:
         if not self.path.is_file():

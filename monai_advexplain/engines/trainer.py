@@ -69,7 +69,7 @@ class JointExplainerTrainer(Trainer):
 
     Raises:
         ValueError: for ``accumulation_steps`` below 1, no optimiser, or a discriminator without an optimiser of its own
-            or the other way round.
+            or the other way round, or ``discriminator_loss`` without a discriminator.
         FloatingPointError: in a run, when a loss term is not finite; the message names it. Weights are as before the
             iteration.
     """

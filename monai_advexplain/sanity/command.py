@@ -144,7 +144,7 @@ def _run(bench: Workbench) -> dict[str, Any]:
         "network": describe(bench.bundle.proposed.network),
         "images": [bench.images.ids, checksum(bench.images.images, bench.images.masks)],
         "version": __version__,
-        "configs": {path.name: path.read_text(encoding="utf-8") for path in sorted(_configs(bench.bundle_root))},
+        "configs": {path.name: path.read_text(encoding="utf-8") for path in _configs(bench.bundle_root)},
         "device": str(bench.bundle.device),
     }
     checks = {}
