@@ -86,7 +86,7 @@ def test_plain_tensors_are_explained_as_metatensors_are():
     plain.run()
     meta.run()
     assert type(plain.state.output["explanation"]) is torch.Tensor
-    assert torch.equal(plain.state.output["explanation"], meta.state.output["explanation"].as_tensor())
+    torch.testing.assert_close(plain.state.output["explanation"], meta.state.output["explanation"].as_tensor())
 
 
 def test_the_explanation_of_one_image_is_made_from_its_entry():
@@ -95,7 +95,7 @@ def test_the_explanation_of_one_image_is_made_from_its_entry():
     item = evaluator.state.output[1]
     explanation = Explanation.from_output(item)
     assert explanation.input == "1.dcm"
-    assert torch.equal(explanation.map, item["explanation"])
+    torch.testing.assert_close(explanation.map, item["explanation"])
     assert explanation.probability == item["probability"].item()
 
 
@@ -115,9 +115,9 @@ def test_every_explainer_leaves_its_map_under_its_name_and_is_timed_after_a_warm
         assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in evaluator.state.seconds.values())
     assert_unchanged(f, before)
     last = images(5)[4:]
-    assert torch.equal(evaluator.state.output["gradient"], explainers["gradient"](last))
-    assert torch.equal(evaluator.state.output["proposed"], evaluator.state.output["explanation"].as_tensor())
-    assert torch.equal(evaluator.state.output["naive"], explainers["naive"](last))
+    torch.testing.assert_close(evaluator.state.output["gradient"], explainers["gradient"](last))
+    torch.testing.assert_close(evaluator.state.output["proposed"], evaluator.state.output["explanation"].as_tensor())
+    torch.testing.assert_close(evaluator.state.output["naive"], explainers["naive"](last))
 
 
 def test_a_single_batch_is_timed():

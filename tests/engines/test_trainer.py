@@ -136,8 +136,8 @@ def test_the_output_holds_image_pair_and_every_term_and_the_total_is_their_weigh
     trainer.run()
     output = trainer.state.output
     assert set(output) == {"image", "label", "similar", "adversarial"} | TERMS
-    assert torch.equal(output["similar"], pair.similar)
-    assert torch.equal(output["adversarial"], pair.adversarial)
+    torch.testing.assert_close(output["similar"], pair.similar)
+    torch.testing.assert_close(output["adversarial"], pair.adversarial)
     assert torch.equal(output["label"], data[0]["label"])
     weights = {name: weighted.weight for name, weighted in trainer.loss_function.terms.items()}
     expected = sum(weight * float(output[f"loss/{name}"]) for name, weight in weights.items())

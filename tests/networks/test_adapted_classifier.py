@@ -112,7 +112,7 @@ def test_it_is_scripted_where_the_classifier_is(dims, reverse_axes):
     file = io.BytesIO()
     torch.jit.save(torch.jit.script(net), file)
     file.seek(0)
-    assert torch.equal(torch.jit.load(file)(images(dims=dims)), net(images(dims=dims)))
+    torch.testing.assert_close(torch.jit.load(file)(images(dims=dims)), net(images(dims=dims)))
 
 
 def test_it_can_be_exported():

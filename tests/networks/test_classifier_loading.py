@@ -177,7 +177,7 @@ def logits_of(folder: Path) -> torch.Tensor:
 
 def test_a_bundle_is_its_network_def_with_its_weights(zoo):
     loaded = load_classifier(zoo)
-    assert torch.equal(loaded(IMAGES), logits_of(zoo))
+    torch.testing.assert_close(loaded(IMAGES), logits_of(zoo))
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
 
@@ -191,7 +191,7 @@ def test_a_bundle_may_have_yaml_a_train_config_alone_and_networks_of_its_own(zoo
     config = {"network_def": {"_target_": "own_scripts.net.OwnNet", **DENSENET}}
     ConfigParser.export_config_file(config, str(zoo / "configs" / "train.yaml"), fmt="yaml")
     before = list(sys.path)
-    assert torch.equal(load_classifier(zoo)(IMAGES), logits_of(zoo))
+    torch.testing.assert_close(load_classifier(zoo)(IMAGES), logits_of(zoo))
     assert sys.path == before
 
 
@@ -204,7 +204,7 @@ def test_a_bundle_may_come_as_torchscript_alone(zoo):
 
 def test_a_network_given_takes_the_weights_of_the_bundle(zoo):
     (zoo / "configs" / "inference.json").unlink()
-    assert torch.equal(load_classifier(zoo, DenseNet(**DENSENET))(IMAGES), logits_of(zoo))
+    torch.testing.assert_close(load_classifier(zoo, DenseNet(**DENSENET))(IMAGES), logits_of(zoo))
 
 
 def spoil(zoo: Path, what: str) -> None:

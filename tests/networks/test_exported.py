@@ -41,8 +41,8 @@ def test_logits_and_gradients_are_those_of_the_network_for_any_batch(tmp_path, d
     for batch in (1, 2, 5):
         x = images(batch, dims=dims).requires_grad_(True)
         logits, wanted = loaded(x), net(x)
-        assert torch.equal(logits, wanted)
-        assert torch.equal(torch.autograd.grad(logits.sum(), x)[0], torch.autograd.grad(wanted.sum(), x)[0])
+        torch.testing.assert_close(logits, wanted)
+        torch.testing.assert_close(torch.autograd.grad(logits.sum(), x)[0], torch.autograd.grad(wanted.sum(), x)[0])
 
 
 def test_a_loaded_program_is_frozen_and_its_mode_can_be_set_without_effect(tmp_path):
@@ -57,7 +57,7 @@ def test_a_loaded_program_is_frozen_and_its_mode_can_be_set_without_effect(tmp_p
 
 def test_a_copy_and_a_program_of_any_suffix_work_alike(tmp_path):
     loaded = load_classifier(export(classifier(), tmp_path / "classifier.pt2").rename(tmp_path / "classifier.bin"))
-    assert torch.equal(copy.deepcopy(loaded)(images()), classifier()(images()))
+    torch.testing.assert_close(copy.deepcopy(loaded)(images()), classifier()(images()))
 
 
 def test_sizes_are_free_where_the_export_says_so(tmp_path):
@@ -115,7 +115,7 @@ def test_a_program_without_a_gradient_says_so_where_one_is_wanted_and_still_clas
                 return self.net(image)
 
     loaded = load_classifier(export(Detached(), tmp_path / "classifier.pt2"))
-    assert torch.equal(loaded(images()), classifier()(images()))
+    torch.testing.assert_close(loaded(images()), classifier()(images()))
     with pytest.raises(RuntimeError, match=r"classifier\.pt2 has no gradient with respect to the image"):
         loaded(images().requires_grad_(True))
 
