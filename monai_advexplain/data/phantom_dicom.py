@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from PIL import Image
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 from tqdm import tqdm
 
@@ -30,7 +31,8 @@ from monai_advexplain.data.rsna import COLUMNS, IMAGES, LABELS
 
 CLASSES = "stage_2_detailed_class_info.csv"
 PARAMETERS = "phantom.json"
-VERSION = 1  # of the drawing; a folder drawn by another version is not reused
+LESIONS = "lesions"
+VERSION = 2  # of the drawing; a folder drawn by another version is not reused
 FIELD_MM = 400.0
 SLOPE, INTERCEPT = 9 / 128, -16.0  # 12-bit files: 0 to 4095 covers -16 to 272, so that all files read as 0 to 255
 
@@ -111,7 +113,8 @@ def _dataset(plan: _Plan, image: np.ndarray, seed: int) -> pydicom.Dataset:
 def _write(folder: Path, parameters: dict, progress: bool) -> None:
     """Write the whole data set into an empty folder."""
     seed, size = parameters["seed"], parameters["size"]
-    (folder / IMAGES).mkdir()
+    for name in (IMAGES, LESIONS):
+        (folder / name).mkdir()
     labels: list[tuple] = [COLUMNS]
     classes: list[tuple] = [("patientId", "class")]
     plans = list(_plans(parameters["n_images"], parameters["prevalence"], parameters["confounder"], seed))
@@ -119,6 +122,8 @@ def _write(folder: Path, parameters: dict, progress: bool) -> None:
         patient, visit = [seed, 1, plan.patient], [seed, 2, plan.patient, plan.visit]
         chest = render_chest(patient, visit, size, lesion=bool(plan.label), marker=plan.marker)
         _dataset(plan, chest.image, seed).save_as(folder / IMAGES / f"{plan.name}.dcm", enforce_file_format=True)
+        if chest.boxes:
+            Image.fromarray(np.uint8(255) * chest.lesions).save(folder / LESIONS / f"{plan.name}.png")
         boxes: list[tuple] = [*chest.boxes] or [("", "", "", "")]
         labels += [(plan.name, *box, plan.label) for box in boxes]
         classes.append((plan.name, "Lung Opacity" if plan.label else "Normal"))
@@ -152,10 +157,12 @@ def write_chest_phantom(
 ) -> Path:
     """Write a data set of chest phantoms whose lesions, and nothing else, decide about the label.
 
-    Positives have one or two opacities inside the lungs, with their boxes in the CSV; both classes share everything
-    else. A patient (PatientID) has one to three images of the same anatomy. About one file in ten is MONOCHROME1 and
-    one in five has 12 bits with rescale slope and intercept; all read as 0 to 255. The folder appears only when it is
-    complete, and is reused when it holds a phantom made with the same arguments.
+    Positives have one or two opacities inside the lungs, with their boxes in the CSV and their outlines in
+    ``lesions/``, which ``load_rsna(..., masks="lesions")`` takes instead: a map of the lesions alone, without a flaw,
+    does not fill their boxes. Both classes share everything else. A patient (PatientID) has one to three images of the
+    same anatomy. About one file in ten is MONOCHROME1 and one in five has 12 bits with rescale slope and
+    intercept; all read as 0 to 255. The folder appears only when it is complete, and is reused when it holds a phantom
+    made with the same arguments.
 
     Args:
         output_dir: the folder to make, in the layout that :func:`~monai_advexplain.data.load_rsna` reads.

@@ -93,7 +93,7 @@ def _read_patient(path: Path) -> str:
 
 
 def load_rsna(
-    dataset_dir: str | Path, fractions: Mapping[str, float] | None = None, seed: int = 0
+    dataset_dir: str | Path, fractions: Mapping[str, float] | None = None, seed: int = 0, masks: str | None = None
 ) -> dict[str, list[Item]]:
     """List and split a data set in the layout of the RSNA Pneumonia Detection Challenge.
 
@@ -105,19 +105,24 @@ def load_rsna(
         dataset_dir: the folder.
         fractions: share of each split; default 0.7 training, 0.1 validation, 0.2 test.
         seed: of the split.
+        masks: None for the boxes alone; or a folder in ``dataset_dir`` with ``<patientId>.png`` for images whose
+            finding was outlined, such as ``"lesions"`` of :func:`~monai_advexplain.data.write_chest_phantom`. Where
+            there is one, it is the ground truth in the place of the boxes, which are its bounding boxes at best.
 
     Returns:
         Items by ``"training"``, ``"validation"`` and ``"test"``; each has ``"image"`` (path), ``"label"`` (0 or 1),
-        ``"boxes"`` (list of [x, y, width, height]), ``"group"`` (the patient) and ``"id"`` (the file's patientId).
+        ``"boxes"`` (list of [x, y, width, height]), ``"group"`` (the patient) and ``"id"`` (the file's patientId), and
+        ``"mask"`` (path) if it has one.
 
     Raises:
         FileNotFoundError: when the folder, the CSV or images that it lists are missing.
         ValueError: when the CSV or a header is not as described, or the split is impossible.
     """
     root = Path(dataset_dir)
-    for folder in (root, root / IMAGES):
+    for folder in (root, root / IMAGES, *([root / masks] if masks else [])):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder; wanted {IMAGES}/ and {LABELS} in {root}.")
+            wanted = [f"{IMAGES}/", *([f"{masks}/"] if masks else []), LABELS]
+            raise FileNotFoundError(f"{folder}: no such folder; wanted {', '.join(wanted)} in {root}.")
     if not (root / LABELS).is_file():
         raise FileNotFoundError(
             f"{root / LABELS}: no such file; found in {root}: {sorted(p.name for p in root.iterdir())}."
@@ -133,4 +138,6 @@ def load_rsna(
     for name, item in tqdm(items.items(), desc="Reading DICOM headers", unit="file"):
         path = root / IMAGES / f"{name}.dcm"
         item.update(image=str(path), group=_read_patient(path))
+        if masks and (root / masks / f"{name}.png").is_file():
+            item["mask"] = str(root / masks / f"{name}.png")
     return split_by_group(items.values(), fractions, seed)

@@ -19,9 +19,10 @@ from collections import Counter
 import numpy as np
 import pydicom
 import pytest
+from monai.transforms import Compose
 
 from monai_advexplain.data import load_rsna, phantom_dicom, render_chest, write_chest_phantom
-from monai_advexplain.transforms import LoadMedicalImage
+from monai_advexplain.transforms import GroundTruthMaskd, LoadMedicalImage, LoadMedicalImaged
 
 
 def files(folder):
@@ -191,6 +192,18 @@ def test_the_reader_of_the_layout_splits_it(phantom_dir):
     assert all(bool(item["boxes"]) == bool(item["label"]) for items in splits.values() for item in items)
 
 
+def test_the_outlines_of_the_lesions_take_the_place_of_their_boxes(phantom_dir):
+    items = [item for part in load_rsna(phantom_dir, masks="lesions").values() for item in part]
+    assert {bool(item.get("mask")) for item in items if item["label"]} == {True}
+    assert not any("mask" in item for item in items if not item["label"])
+    load = Compose([LoadMedicalImaged("image"), GroundTruthMaskd()])
+    for item in [item for item in items if item["label"]][:4]:
+        boxed = load({"image": item["image"], "boxes": item["boxes"]})["mask"]
+        lesions = load(item)["mask"]
+        assert (lesions <= boxed).all()
+        assert 0.5 < lesions.sum() / boxed.sum() < 1
+
+
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
     drawn = []
 
@@ -210,7 +223,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
 def test_a_finished_phantom_is_reused_and_an_empty_folder_is_filled(tmp_path, monkeypatch):
     (tmp_path / "phantom").mkdir()
     folder = write_chest_phantom(tmp_path / "phantom", 4, size=32, progress=False)
-    assert len(files(folder)) == 4 + 3
+    assert len(files(folder)) == 4 + 2 + 3  # images, outlines of the positives, tables and parameters
     monkeypatch.setattr(phantom_dicom, "render_chest", None)  # any drawing would fail
     assert write_chest_phantom(tmp_path / "phantom", 4, size=32, progress=False) == folder
 

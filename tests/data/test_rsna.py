@@ -121,6 +121,11 @@ def test_a_missing_folder_is_named(tmp_path):
         load_rsna(tmp_path / "nowhere")
 
 
+def test_a_missing_folder_of_masks_is_named(phantom_dir):
+    with pytest.raises(FileNotFoundError, match=r"outlines: no such folder; wanted .*outlines/"):
+        load_rsna(phantom_dir, masks="outlines")
+
+
 def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="stage_2_train_images: no such folder"):
         load_rsna(tmp_path)
