@@ -50,8 +50,8 @@ class GatedGenerator(nn.Module):
             :class:`~monai_advexplain.networks.TwoHeadGenerator`.
         gate: module (B, C, *spatial) -> (B, 1), a margin in logit units: a small classification network. A frozen copy
             of the classifier itself is a gate that never errs, at the price of its forward pass.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative: see
-            :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative, level:
+            see :class:`~monai_advexplain.networks.TwoHeadGenerator`.
         fallback: whether a similar image that lost the decision gives way to the image in eval mode.
 
     Raises:
@@ -71,6 +71,7 @@ class GatedGenerator(nn.Module):
         scale: int = 1,
         max_change: float = 1.0,
         relative: float | None = None,
+        level: float = 0.0,
         fallback: bool = True,
     ) -> None:
         super().__init__()
@@ -78,7 +79,7 @@ class GatedGenerator(nn.Module):
         self.fallback = fallback
         self.trunk = trunk
         self.gate = gate
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
         self.similar = ImageHead(*head)
         self.to_no = ImageHead(*head)
         self.to_yes = ImageHead(*head)

@@ -34,13 +34,15 @@ class ImageHead(nn.Module):
         value_range: (low, high) of the images; outputs are clipped to it.
         max_change: residuals stay within plus and minus this, in the image's units (a tanh): without a bound an
             adversarial image can run away into black and white areas from which training does not come back.
-        relative: None to add the residual r to the image x; a positive number c for x + r (x + c) instead, a change
-            relative to what is there: structures can be dimmed and brightened, but nothing can be painted on a
-            background that is darker than c.
+        relative: None to add the residual r to the image x; a positive number c for x + r (|x - level| + c) instead, a
+            change relative to what is there: structures can be weakened and strengthened, but nothing can be painted
+            on a ground that is within c of ``level``.
+        level: grey level of that ground: 0 for a dark one on which findings are bright; the tissue's own where findings
+            are darker or brighter than it.
 
     Raises:
-        ValueError: when ``value_range`` is empty, ``max_change`` or ``relative`` is not positive, or ``relative`` is
-            given without ``residual``.
+        ValueError: when ``value_range`` is empty, ``max_change`` or ``relative`` is not positive, ``relative`` is given
+            without ``residual``, or a ``level`` other than 0 without ``relative``.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ImageHead(nn.Module):
         value_range: tuple[float, float] = (0.0, 1.0),
         max_change: float = 1.0,
         relative: float | None = None,
+        level: float = 0.0,
     ) -> None:
         super().__init__()
         low, high = (float(v) for v in value_range)
@@ -63,7 +66,9 @@ class ImageHead(nn.Module):
             raise ValueError(f"max_change must be positive, got {max_change}.")
         if relative is not None and not (relative > 0 and residual):
             raise ValueError(f"relative must be None, or positive with residual=True, got {relative} with {residual=}.")
-        self.max_change = float(max_change)
+        if level != 0.0 and relative is None:
+            raise ValueError(f"level is what changes are relative to: it needs relative, got {level=} without.")
+        self.max_change, self.level = float(max_change), float(level)
         self.relative = 0.0 if relative is None else float(relative)
         self.mode = "bilinear" if spatial_dims == 2 else "trilinear"
         convolution = Conv[Conv.CONV, spatial_dims]
@@ -83,7 +88,7 @@ class ImageHead(nn.Module):
             output = self.max_change * torch.tanh(output / self.max_change)
             if output.shape[2:] != image.shape[2:]:
                 output = F.interpolate(output, image.shape[2:], mode=self.mode, align_corners=False)
-            output = image + (output * (image + self.relative) if self.relative > 0 else output)
+            output = image + (output * ((image - self.level).abs() + self.relative) if self.relative > 0 else output)
         # Clipped for whoever looks at it, but not for the gradient: a pixel that left the range can come back.
         return torch.clamp(output, self.low, self.high).detach() + (output - output.detach())
 
@@ -95,7 +100,7 @@ class TwoHeadGenerator(nn.Module):
         trunk: any module (B, C, *spatial) -> (B, features, *spatial): ``monai.networks.nets.UNet``, ``BasicUNet``,
             ``AttentionUnet``, ... with ``out_channels=features``.
         features: channels that the trunk returns.
-        spatial_dims, channels, hidden, residual, value_range, max_change, relative: see :class:`ImageHead`.
+        spatial_dims, channels, hidden, residual, value_range, max_change, relative, level: see :class:`ImageHead`.
         scale: the trunk sees the image this many times smaller along each axis (averaged), and the residuals are
             interpolated back: changes are smooth, and both training and explaining several times faster. 1 for the
             image's own grid, the only choice without ``residual``.
@@ -116,11 +121,12 @@ class TwoHeadGenerator(nn.Module):
         scale: int = 1,
         max_change: float = 1.0,
         relative: float | None = None,
+        level: float = 0.0,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
         self.trunk = trunk
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
         self.similar = ImageHead(*head)
         self.adversarial = ImageHead(*head)
 
@@ -136,8 +142,8 @@ class SeparateGenerators(nn.Module):
     Args:
         similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
         adversarial_trunk: trunk of the adversarial image; another instance.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative: see
-            :class:`TwoHeadGenerator`.
+        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative, level:
+            see :class:`TwoHeadGenerator`.
 
     Raises:
         ValueError: when both trunks are one object, or for a wrong ``scale``.
@@ -156,6 +162,7 @@ class SeparateGenerators(nn.Module):
         scale: int = 1,
         max_change: float = 1.0,
         relative: float | None = None,
+        level: float = 0.0,
     ) -> None:
         super().__init__()
         self.scale = _checked_scale(scale, residual)
@@ -165,7 +172,7 @@ class SeparateGenerators(nn.Module):
             )
         self.similar_trunk = similar_trunk
         self.adversarial_trunk = adversarial_trunk
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative)
+        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
         self.similar = ImageHead(*head)
         self.adversarial = ImageHead(*head)
 

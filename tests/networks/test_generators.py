@@ -215,6 +215,21 @@ def test_a_relative_change_dims_and_brightens_what_is_there_and_leaves_a_dark_ba
         torch.testing.assert_close(same(torch.zeros_like(image), image), image + change * (image + 0.1))
 
 
+@torch.no_grad()
+def test_a_change_relative_to_a_grey_level_leaves_what_has_it_and_reaches_what_is_darker_or_brighter():
+    head = ImageHead(2, features=1, hidden=1, value_range=(-1.0, 2.0), relative=0.1, level=0.4)
+    torch.nn.init.constant_(head.image.bias, 0.5)
+    image = torch.tensor([0.0, 0.4, 0.8]).reshape(1, 1, 1, 3)
+    for same in (head, torch.jit.script(head)):
+        change = (same(torch.zeros_like(image), image) - image).flatten() / float(np.tanh(0.5))
+        torch.testing.assert_close(change, torch.tensor([0.5, 0.1, 0.5]))
+
+
+def test_a_level_that_nothing_is_relative_to_is_refused():
+    with pytest.raises(ValueError, match=r"it needs relative, got level=0\.4 without"):
+        ImageHead(2, features=1, level=0.4)
+
+
 @pytest.mark.parametrize(("relative", "residual"), [(0.0, True), (-0.1, True), (0.1, False)])
 def test_a_relative_change_that_cannot_be_is_refused_with_its_value(relative, residual):
     with pytest.raises(ValueError, match=f"relative must be .*got {relative} with residual={residual}"):
