@@ -28,13 +28,16 @@ NAMES = ("clean", "confounded")
 def confounder(bench: Workbench) -> dict[str, Any]:
     """Two classifiers by the bundle's config, one on each set of :func:`write_marker_phantom`, and generators for both.
 
-    The test images are the same: lesions decide about their label, the marker is a coin's toss.
+    The test images are the same: lesions decide about their label, the marker is a coin's toss. Only where an image has
+    the marker can a map be asked to show it: in the others the adversarial image makes the confounded classifier see
+    one wherever it can best be imitated, which need not be its corner.
 
     Returns:
         For ``clean`` and ``confounded`` the classifier's ``accuracy`` (agreement with the label), its ``agreement``
         with the marker and the generators' rates; for both with every method, as ``clean proposed``, the share of the
-        map's mass in the ``marker``'s box and in the ``lesions``; ``chance``, the share that a constant map has there;
-        ``separation``, whether the generators' map has more in the marker's box when the classifier is confounded.
+        map's mass in the ``marker``'s box (NaN for images without it), in the ``empty_box`` of these, and in the
+        ``lesions``; ``chance``, the share that a constant map has there; ``separation``, whether the generators' map
+        has more in the marker's box when the classifier is confounded.
     """
     rows: dict[str, Any] = {}
     maps = {}
@@ -54,8 +57,12 @@ def confounder(bench: Workbench) -> dict[str, Any]:
         }
         for method in (PROPOSED, *bench.settings["attribution_methods"]):
             found = subject.maps(method, shown.images)
-            shares = {"marker": relevance_mass(found, box), "lesions": relevance_mass(found, shown.masks)}
-            rows[f"{name} {method}"] = {part: share.cpu().numpy() for part, share in shares.items()}
+            in_box, in_lesions = (relevance_mass(found, mask).cpu().numpy() for mask in (box, shown.masks))
+            rows[f"{name} {method}"] = {
+                "marker": np.where(marked, in_box, np.nan),
+                "empty_box": np.where(marked, np.nan, in_box),
+                "lesions": in_lesions,
+            }
             maps[f"{name} {method}"] = found
     rows["chance"] = {
         part: np.where(share > 0, share, np.nan)
@@ -65,7 +72,7 @@ def confounder(bench: Workbench) -> dict[str, Any]:
         )
     }
     found_by = [rows[f"{name} {PROPOSED}"]["marker"] for name in NAMES]
-    rows["separation"] = {"marker": (found_by[1] > found_by[0]).astype(float)}
+    rows["separation"] = {"marker": np.where(marked, found_by[1] > found_by[0], np.nan)}
     bench.draw("confounder", shown.images, {name: maps[f"{name} {PROPOSED}"] for name in NAMES}, box)
     return rows
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from monai_advexplain.sanity.randomised import layers
-from monai_advexplain.sanity.similarity import map_similarity
 from monai_advexplain.sanity.subject import PROPOSED
 from monai_advexplain.sanity.workbench import Workbench
 
@@ -63,7 +62,7 @@ def _retrained_against(bench: Workbench, name: str, other_classifier: Path) -> d
     maps = [subject.maps(PROPOSED, images) for subject in (reference, other)]
     bench.draw(name, images, {"classifier": maps[0], "randomised": maps[1]})
     return {
-        "retrained": map_similarity(*maps),
+        "retrained": bench.similarity(*maps),
         "reference": reference.rates(images),
         "against_random": other.rates(images),
     }
@@ -83,5 +82,5 @@ def cascading_randomisation(bench: Workbench) -> dict[str, Any]:
     for count in counts:
         subject = bench.subject(classifier_path=bench.randomise_classifier(count))
         for method in methods:
-            rows[f"{method} {count}"] = map_similarity(before[method], subject.maps(method, images))
+            rows[f"{method} {count}"] = bench.similarity(before[method], subject.maps(method, images))
     return rows

@@ -181,8 +181,8 @@ def _usefulness(read: _Reader) -> list[Part]:
     return [
         *read.part(
             "separation",
-            "share of the images on which the map of the confounded classifier has more of its mass in the marker's "
-            "box than that of the clean one",
+            "share of the images with a marker on which the map of the confounded classifier has more of its mass in "
+            "the marker's box than that of the clean one",
             ("confounder", "separation", "marker"),
             limits["separation"],
             True,
@@ -190,8 +190,8 @@ def _usefulness(read: _Reader) -> list[Part]:
         ),
         *read.part(
             "marker, confounded",
-            "share of the map's mass in the marker's box; the limit is the box's share of the image times the factor "
-            "of the settings",
+            "share of the map's mass in the box of an image's marker; the limit is the box's share of the image times "
+            "the factor of the settings",
             ("confounder", "confounded proposed", "marker"),
             chance * limits["marker_times_area"],
             True,

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_advexplain.sanity.similarity import map_similarity
 from monai_advexplain.sanity.subject import PROPOSED
 from monai_advexplain.sanity.workbench import Workbench
 
@@ -36,7 +35,7 @@ def noise_stability(bench: Workbench) -> dict[str, Any]:
     turned = (subject.decided(images) != subject.decided(noisy)).cpu().numpy()
     rows = {}
     for method in (PROPOSED, *bench.settings["attribution_methods"]):
-        alike = map_similarity(subject.maps(method, images), subject.maps(method, noisy))
+        alike = bench.similarity(subject.maps(method, images), subject.maps(method, noisy))
         rows[method] = {name: np.where(turned, np.nan, values) for name, values in alike.items()}
     return rows
 
@@ -51,6 +50,6 @@ def seed_stability(bench: Workbench) -> dict[str, Any]:
     subjects = {s: bench.subject(model_path=bench.train_explainer(bench.classifier_path, seed=s)) for s in seeds}
     maps = {seed: subject.maps(PROPOSED, images) for seed, subject in subjects.items()}
     bench.draw("seed_stability", images, {f"seed {seed}": one for seed, one in maps.items()})
-    pairs = [map_similarity(maps[a], maps[b]) for i, a in enumerate(seeds) for b in seeds[:i]]
+    pairs = [bench.similarity(maps[a], maps[b]) for i, a in enumerate(seeds) for b in seeds[:i]]
     mean = {name: np.mean([pair[name] for pair in pairs], axis=0) for name in pairs[0]}
     return {"seeds": mean} | {f"seed {seed}": subject.rates(images) for seed, subject in subjects.items()}

@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from torch import Tensor
@@ -32,6 +33,7 @@ from monai_advexplain.data.splits import spread
 from monai_advexplain.networks.loading import load_weights
 from monai_advexplain.sanity.pictures import COUNT, map_grid, picture_path
 from monai_advexplain.sanity.randomised import randomised
+from monai_advexplain.sanity.similarity import foreground, map_similarity
 from monai_advexplain.sanity.subject import Images, Subject
 from monai_advexplain.transforms.overlay import save_figure
 
@@ -76,6 +78,10 @@ class Workbench:
     def images(self) -> Images:
         """The images that the checks explain."""
         return self.bundle.load(self.settings["split"], self.settings["images"])
+
+    def similarity(self, maps: Tensor, others: Tensor) -> dict[str, np.ndarray]:
+        """:func:`map_similarity` of maps of :attr:`images`, ranks in their foreground only."""
+        return map_similarity(maps, others, foreground(self.images.images, self.settings["foreground"]))
 
     def train_classifier(self, **entries: Any) -> Path:
         """Train a classifier by ``train_classifier.json``; returns its file."""

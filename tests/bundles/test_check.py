@@ -123,6 +123,9 @@ def test_the_confounded_classifier_and_the_clean_one_are_tested_on_the_same_imag
     box = np.array(found["chance"]["marker"])
     assert box == pytest.approx(np.full(len(box), (round(0.24 * 64) - round(0.08 * 64)) ** 2 / 64**2))
     assert len(found["clean"]["accuracy"]) == len(found["confounded"]["agreement"]) == len(box)
+    in_marker, in_empty_box = (np.array(found["clean gradient"][part], float) for part in ("marker", "empty_box"))
+    assert (np.isnan(in_marker) ^ np.isnan(in_empty_box)).all()  # an image has a marker or has none
+    assert np.array_equal(np.isnan(in_marker), np.isnan(np.array(found["separation"]["marker"], float)))
 
 
 def test_the_labels_are_dealt_out_for_the_classifier_and_the_bundles_own_files_stay(checked, bundle):

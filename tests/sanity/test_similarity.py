@@ -18,7 +18,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from monai_advexplain.sanity.similarity import map_similarity
+from monai_advexplain.sanity.similarity import foreground, map_similarity
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -55,6 +55,20 @@ def test_a_constant_map_is_like_another_constant_map_only():
     nothing = torch.zeros(1, 1, 16, 16)
     assert map_similarity(maps, nothing)["spearman"] == 0
     assert map_similarity(nothing, nothing)["spearman"] == 1
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_background_that_both_maps_leave_alone_makes_them_alike_only_where_it_is_counted(dims):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 1, *[12] * dims, generator=generator).clamp(min=0.2)
+    images[:, :, :6] = 0.0
+    maps, others = (torch.rand(images.shape, generator=generator) * (images > 0) for _ in range(2))
+    there = foreground(images, 0.05)
+    assert torch.equal(there, images > 0)
+    assert foreground(images, 0.0).all()
+    assert foreground(torch.zeros(1, 1, 4, 4), 0.05).all()
+    assert (map_similarity(maps, others)["spearman"] > 0.5).all()
+    assert (np.abs(map_similarity(maps, others, there)["spearman"]) < 0.25).all()
 
 
 def test_maps_of_different_images_sizes_are_refused():
