@@ -11,7 +11,7 @@
 
 """AUC_Loc of a flawless map, the outlines of a phantom's lesions themselves, against the boxes around them.
 
-    python docs/experiments/phantom_flawless_map.py PHANTOM [SPLIT]
+python docs/experiments/phantom_flawless_map.py PHANTOM [SPLIT]
 """
 
 from __future__ import annotations
