@@ -119,10 +119,11 @@ def load_rsna(
         ValueError: when the CSV or a header is not as described, or the split is impossible.
     """
     root = Path(dataset_dir)
-    for folder in (root, root / IMAGES, *([root / masks] if masks else [])):
+    folders = [IMAGES, masks] if masks else [IMAGES]
+    for folder in (root, *(root / name for name in folders)):
         if not folder.is_dir():
-            wanted = [f"{IMAGES}/", *([f"{masks}/"] if masks else []), LABELS]
-            raise FileNotFoundError(f"{folder}: no such folder; wanted {', '.join(wanted)} in {root}.")
+            wanted = f"{', '.join(f'{name}/' for name in folders)} and {LABELS}"
+            raise FileNotFoundError(f"{folder}: no such folder; wanted {wanted} in {root}.")
     if not (root / LABELS).is_file():
         raise FileNotFoundError(
             f"{root / LABELS}: no such file; found in {root}: {sorted(p.name for p in root.iterdir())}."
