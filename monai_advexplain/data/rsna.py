@@ -136,9 +136,10 @@ def load_rsna(
             f"{len(missing)} of the {len(items)} images in {LABELS} are missing from {root / IMAGES}: "
             f"{', '.join(f'{name}.dcm' for name in missing[:3])}{', …' if len(missing) > 3 else ''}"
         )
+    outlines = {path.stem: str(path) for path in (root / masks).glob("*.png")} if masks else {}
     for name, item in tqdm(items.items(), desc="Reading DICOM headers", unit="file"):
         path = root / IMAGES / f"{name}.dcm"
         item.update(image=str(path), group=_read_patient(path))
-        if masks and (root / masks / f"{name}.png").is_file():
-            item["mask"] = str(root / masks / f"{name}.png")
+        if name in outlines:
+            item["mask"] = outlines[name]
     return split_by_group(items.values(), fractions, seed)
