@@ -37,7 +37,8 @@ from monai_advexplain.benchmark.describe import checksum, describe, one_line
 from monai_advexplain.benchmark.realism import Realism
 from monai_advexplain.benchmark.records import GALLERY, SPEED, Key, Records, Variant, write_atomically
 from monai_advexplain.benchmark.report import write_report
-from monai_advexplain.benchmark.results import summarise, write_results
+from monai_advexplain.benchmark.results import summarise
+from monai_advexplain.benchmark.results_files import write_results
 from monai_advexplain.decision import Decision
 from monai_advexplain.explainers.base import Explainer
 from monai_advexplain.explainers.generated import NaiveExplainer, generates_images

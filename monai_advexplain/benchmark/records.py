@@ -27,6 +27,8 @@ from monai.utils import optional_import
 fcntl, _can_lock = optional_import("fcntl")  # Windows has none
 
 Row = dict[str, Any]
+KEY_SCORE = "auc_loc_total"
+"""The score by which methods are compared with the reference."""
 
 FINGERPRINT, ROWS, GALLERY, LOCK = "run.json", "rows.jsonl", "gallery", ".lock"
 SPEED, REALISM, LATENT_SPACE = "speed.json", "realism.json", "latent_space.pt"

@@ -25,8 +25,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from monai_advexplain.benchmark.records import KEY_SCORE
 from monai_advexplain.benchmark.report_tables import Summary, number
-from monai_advexplain.benchmark.results import KEY_SCORE
 from monai_advexplain.transforms.drawing import blank_figure
 
 

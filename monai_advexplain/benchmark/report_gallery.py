@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from monai_advexplain.benchmark.results import label
+from monai_advexplain.benchmark.verdict import label
 from monai_advexplain.transforms.drawing import bare, draw_grey, draw_outline, draw_overlay, grey_window, heat_window
 
 

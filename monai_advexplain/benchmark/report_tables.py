@@ -18,7 +18,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from monai_advexplain.benchmark.results import KEY_SCORE, label, short
+from monai_advexplain.benchmark.records import KEY_SCORE
+from monai_advexplain.benchmark.verdict import label, short
 from monai_advexplain.metrics.auc_loc import PARTIAL_MAX_SHARE
 
 Summary: TypeAlias = Mapping[str, Any]

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_advexplain.benchmark.records import Variant
-from monai_advexplain.benchmark.results import KEY_SCORE
+from monai_advexplain.benchmark.records import KEY_SCORE, Variant
 from monai_advexplain.benchmark.statistics import (
     Difference,
     bootstrap_interval,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,8 +50,7 @@ class GatedGenerator(nn.Module):
             :class:`~monai_advexplain.networks.TwoHeadGenerator`.
         gate: module (B, C, *spatial) -> (B, 1), a margin in logit units: a small classification network. A frozen copy
             of the classifier itself is a gate that never errs, at the price of its forward pass.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative, level:
-            see :class:`~monai_advexplain.networks.TwoHeadGenerator`.
+        features, spatial_dims, scale, head: see :class:`~monai_advexplain.networks.TwoHeadGenerator`.
         fallback: whether a similar image that lost the decision gives way to the image in eval mode.
 
     Raises:
@@ -64,25 +63,18 @@ class GatedGenerator(nn.Module):
         gate: nn.Module,
         features: int,
         spatial_dims: int = 2,
-        channels: int = 1,
-        hidden: int = 16,
-        residual: bool = True,
-        value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
-        max_change: float = 1.0,
-        relative: float | None = None,
-        level: float = 0.0,
         fallback: bool = True,
+        **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, residual)
+        self.scale = _checked_scale(scale, head.get("residual", True))
         self.fallback = fallback
         self.trunk = trunk
         self.gate = gate
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
-        self.similar = ImageHead(*head)
-        self.to_no = ImageHead(*head)
-        self.to_yes = ImageHead(*head)
+        self.similar = ImageHead(spatial_dims, features, **head)
+        self.to_no = ImageHead(spatial_dims, features, **head)
+        self.to_yes = ImageHead(spatial_dims, features, **head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""

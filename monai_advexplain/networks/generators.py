@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from monai.networks.layers import Conv
@@ -100,10 +102,12 @@ class TwoHeadGenerator(nn.Module):
         trunk: any module (B, C, *spatial) -> (B, features, *spatial): ``monai.networks.nets.UNet``, ``BasicUNet``,
             ``AttentionUnet``, ... with ``out_channels=features``.
         features: channels that the trunk returns.
-        spatial_dims, channels, hidden, residual, value_range, max_change, relative, level: see :class:`ImageHead`.
+        spatial_dims: 2 or 3.
         scale: the trunk sees the image this many times smaller along each axis (averaged), and the residuals are
             interpolated back: changes are smooth, and both training and explaining several times faster. 1 for the
             image's own grid, the only choice without ``residual``.
+        head: further arguments of every :class:`ImageHead`: ``channels``, ``hidden``, ``residual``, ``value_range``,
+            ``max_change``, ``relative``, ``level``.
 
     Raises:
         ValueError: for a ``scale`` below 1, or above 1 without ``residual``.
@@ -114,21 +118,14 @@ class TwoHeadGenerator(nn.Module):
         trunk: nn.Module,
         features: int,
         spatial_dims: int = 2,
-        channels: int = 1,
-        hidden: int = 16,
-        residual: bool = True,
-        value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
-        max_change: float = 1.0,
-        relative: float | None = None,
-        level: float = 0.0,
+        **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, residual)
+        self.scale = _checked_scale(scale, head.get("residual", True))
         self.trunk = trunk
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
-        self.similar = ImageHead(*head)
-        self.adversarial = ImageHead(*head)
+        self.similar = ImageHead(spatial_dims, features, **head)
+        self.adversarial = ImageHead(spatial_dims, features, **head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
@@ -142,8 +139,7 @@ class SeparateGenerators(nn.Module):
     Args:
         similar_trunk: trunk of the similar image, see :class:`TwoHeadGenerator`.
         adversarial_trunk: trunk of the adversarial image; another instance.
-        features, spatial_dims, channels, hidden, residual, value_range, scale, max_change, relative, level:
-            see :class:`TwoHeadGenerator`.
+        features, spatial_dims, scale, head: see :class:`TwoHeadGenerator`.
 
     Raises:
         ValueError: when both trunks are one object, or for a wrong ``scale``.
@@ -155,26 +151,19 @@ class SeparateGenerators(nn.Module):
         adversarial_trunk: nn.Module,
         features: int,
         spatial_dims: int = 2,
-        channels: int = 1,
-        hidden: int = 16,
-        residual: bool = True,
-        value_range: tuple[float, float] = (0.0, 1.0),
         scale: int = 1,
-        max_change: float = 1.0,
-        relative: float | None = None,
-        level: float = 0.0,
+        **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, residual)
+        self.scale = _checked_scale(scale, head.get("residual", True))
         if similar_trunk is adversarial_trunk:
             raise ValueError(
                 "similar_trunk and adversarial_trunk are the same object; use TwoHeadGenerator to share one."
             )
         self.similar_trunk = similar_trunk
         self.adversarial_trunk = adversarial_trunk
-        head = (spatial_dims, features, channels, hidden, residual, value_range, max_change, relative, level)
-        self.similar = ImageHead(*head)
-        self.adversarial = ImageHead(*head)
+        self.similar = ImageHead(spatial_dims, features, **head)
+        self.adversarial = ImageHead(spatial_dims, features, **head)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""

@@ -22,7 +22,7 @@ from monai_advexplain._version import __version__
 from monai_advexplain.benchmark.command import first_plain, key_values
 from monai_advexplain.benchmark.describe import checksum, describe
 from monai_advexplain.benchmark.records import write_atomically
-from monai_advexplain.benchmark.results import strict
+from monai_advexplain.benchmark.results_files import strict
 from monai_advexplain.sanity.confounder import confounder
 from monai_advexplain.sanity.localisation import localisation
 from monai_advexplain.sanity.page import write_page

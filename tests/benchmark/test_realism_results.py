@@ -19,7 +19,7 @@ import math
 import pytest
 
 from monai_advexplain.benchmark.realism_results import columns_of, realism_verdict
-from monai_advexplain.benchmark.results import write_results
+from monai_advexplain.benchmark.results_files import write_results
 from tests.benchmark.cases import realism_of, results_of
 
 

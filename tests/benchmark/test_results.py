@@ -22,7 +22,9 @@ import pytest
 from scipy import stats
 
 from monai_advexplain.benchmark.records import Variant
-from monai_advexplain.benchmark.results import summarise, verdict, write_results
+from monai_advexplain.benchmark.results import summarise
+from monai_advexplain.benchmark.results_files import write_results
+from monai_advexplain.benchmark.verdict import verdict
 from tests.benchmark.cases import ITEMS, SETTINGS, N, noise, rows_of
 
 

@@ -21,7 +21,8 @@ import pytest
 
 from monai_advexplain.__main__ import main
 from monai_advexplain.benchmark.records import Variant
-from monai_advexplain.benchmark.results import summarise, write_results
+from monai_advexplain.benchmark.results import summarise
+from monai_advexplain.benchmark.results_files import write_results
 from monai_advexplain.benchmark.seeds import over_seeds, seeds_table
 from monai_advexplain.benchmark.statistics import bootstrap_interval, paired_difference
 from tests.benchmark.cases import ITEMS, SETTINGS, noise, rows_of

@@ -35,7 +35,8 @@ def test_each_method_is_compared_with_the_reference_of_its_turn():
     assert list(rows) == list(FAST)
     assert rows["proposed"]["ratio"] == rows["proposed"]["low"] == rows["proposed"]["high"] == 1.0
     assert all(0 < row["low"] <= row["ratio"] <= row["high"] and row["turns"] == 3 for row in rows.values())
-    assert rows["gradient"]["ratio"] > 1.0  # forward and backward of a ResNet-50 against one small trunk
+    # Forward and backward of a ResNet-50 against one small trunk; the proposed network's gate is a ResNet-50 too.
+    assert rows["gradient"]["ratio"] > rows["mask_generator"]["ratio"]
 
 
 def test_a_slow_method_drops_out_after_its_time_but_has_one_turn():
