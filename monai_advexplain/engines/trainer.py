@@ -63,6 +63,9 @@ class JointExplainerTrainer(Trainer):
             images of each step, beside the network. None for none; terms of realism then need a weight of 0.
         discriminator_optimizer: of the discriminator; it steps together with the others.
         discriminator_loss: terms and weights that the discriminator minimises; the recipe ``discriminator`` by default.
+        critics: further classifiers of the same decision, such as the same training from other seeds, frozen as the
+            classifier is. Decisions about generated images have to be theirs too: what fools one classifier seldom
+            fools another, and what is a finding does. Whose decision is explained stays the classifier's.
         epoch_length, non_blocking, prepare_batch, postprocessing, key_train_metric, additional_metrics, metric_cmp_fn,
             train_handlers, amp, event_names, event_to_attr, decollate, optim_set_to_none, to_kwargs, amp_kwargs:
             see ``monai.engines.SupervisedTrainer``.
@@ -105,6 +108,7 @@ class JointExplainerTrainer(Trainer):
         discriminator: torch.nn.Module | None = None,
         discriminator_optimizer: Optimizer | None = None,
         discriminator_loss: ExplainerLoss | None = None,
+        critics: Sequence[torch.nn.Module] = (),
     ) -> None:
         if accumulation_steps < 1:
             raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps!r}.")
@@ -135,6 +139,7 @@ class JointExplainerTrainer(Trainer):
         device = self.state.device
         self.network = network
         self.classifier = freeze(classifier).to(device)
+        self.critics = tuple(freeze(critic).to(device) for critic in critics)
         self.optimizers = (optimizer,) if isinstance(optimizer, Optimizer) else tuple(optimizer)
         if not self.optimizers:
             raise ValueError("optimizer is empty; give one optimiser or several.")
@@ -221,7 +226,9 @@ class JointExplainerTrainer(Trainer):
         draw = self.expectation.draw(image)
 
         def critic(images: Tensor) -> Tensor:
-            return self.decision.margin(self.classifier(draw(images))).reshape(-1, len(images))
+            seen = draw(images)
+            margins = [self.decision.margin(network(seen)) for network in (self.classifier, *self.critics)]
+            return torch.cat(margins).reshape(-1, len(images))
 
         return ExplanationStep(
             {"image": image, **generated},

@@ -16,8 +16,12 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
+from monai_advexplain.networks.frozen import evaluating
+
+BATCH = 8
 # A training with the same seed may have begun with the very weights that would be drawn: draw others.
 _APART = 0x5EED_0000
 
@@ -65,3 +69,33 @@ def randomised(network: nn.Module, count: int | None = None, seed: int = 0) -> n
                 order = torch.randperm(parameter.numel()).to(parameter.device)
                 parameter.copy_(parameter.flatten()[order].reshape(parameter.shape))
     return drawn
+
+
+@torch.no_grad()
+def deciding(network: nn.Module, intact: nn.Module, images: Tensor) -> nn.Module:
+    """Let a randomised network decide some images one way and some the other, as the intact one does.
+
+    Weights just drawn give all images nearly the same output, all on one side of the boundary, and then there is no
+    decision to turn or to explain. The statistics of batch normalisation are gathered again, and a linear head is
+    scaled and shifted so that each output has the median and the deviation of the intact network's. What the network
+    looks at stays random.
+
+    Args:
+        network: what :func:`randomised` returned, changed in place.
+        intact: the network before.
+        images: (N, C, *spatial) to gather over.
+
+    Returns:
+        ``network``; its head as it was when it is no ``nn.Linear`` with a bias that gives the network's outputs.
+    """
+    batches = images.split(BATCH)
+    update_bn(batches, network)
+    head = network.get_submodule(layers(network)[-1])
+    with evaluating(intact), evaluating(network):
+        wanted, found = (torch.cat([net(batch) for batch in batches]) for net in (intact, network))
+    if isinstance(head, nn.Linear) and head.bias is not None and found.shape[1:] == (head.out_features,):
+        scale = wanted.std(dim=0) / found.std(dim=0).clamp_min(torch.finfo(found.dtype).tiny)
+        shift = wanted.median(dim=0).values - scale * found.median(dim=0).values
+        head.weight *= scale[:, None]
+        head.bias.copy_(scale * head.bias + shift)
+    return network

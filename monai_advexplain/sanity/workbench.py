@@ -32,7 +32,7 @@ from monai_advexplain.benchmark.records import write_atomically
 from monai_advexplain.data.splits import spread
 from monai_advexplain.networks.loading import load_weights
 from monai_advexplain.sanity.pictures import COUNT, map_grid, picture_path
-from monai_advexplain.sanity.randomised import randomised
+from monai_advexplain.sanity.randomised import deciding, randomised
 from monai_advexplain.sanity.similarity import foreground, map_similarity
 from monai_advexplain.sanity.subject import Images, Subject
 from monai_advexplain.transforms.overlay import save_figure
@@ -127,19 +127,27 @@ class Workbench:
         return folder / filename
 
     def randomise_classifier(self, count: int | None = None) -> Path:
-        """Write the bundle's classifier with its last ``count`` layers randomised (None: all); returns its file.
+        """Write the bundle's classifier with its last ``count`` layers randomised; returns its file.
+
+        None: all, and :func:`deciding`, since generators are to be trained against it.
 
         Raises:
             ValueError: when the configs' classifier is not the file ``classifier_path`` in the network
                 ``classifier_def``, so that no other one can take its place.
         """
         seed = self.settings["seed"]
-        name = f"randomised-{'all' if count is None else count}-seed{seed}-{_digest(self.classifier_path)[:12]}"
+        name = (
+            f"randomised-{'all-deciding' if count is None else count}-seed{seed}-{_digest(self.classifier_path)[:12]}"
+        )
         path = self.output_dir / "trained" / name / "classifier.pt"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".part")
-            torch.save(randomised(self.classifier_network(), count, seed).state_dict(), unfinished)
+            intact = self.classifier_network()
+            drawn = randomised(intact, count, seed)
+            if count is None:
+                deciding(drawn, intact, self.images.images.cpu())
+            torch.save(drawn.state_dict(), unfinished)
             unfinished.replace(path)
         self._check_replaced(path)
         return path

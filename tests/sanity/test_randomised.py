@@ -17,7 +17,7 @@ import pytest
 import torch
 from monai.networks.nets import ResNet, ViT
 
-from monai_advexplain.sanity.randomised import layers, randomised
+from monai_advexplain.sanity.randomised import deciding, layers, randomised
 from tests.small import assert_unchanged, classifier, snapshot
 
 RESNET = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [2, 4, 8, 16], "n_input_channels": 1}
@@ -82,3 +82,22 @@ def test_parameters_of_a_part_that_cannot_reset_itself_are_shuffled():
 def test_a_count_outside_the_layers_is_refused(count):
     with pytest.raises(ValueError, match=f"from 0 to 5, the number of layers with parameters, got {count}"):
         randomised(classifier(), count)
+
+
+@torch.no_grad()
+def test_a_randomised_network_that_decides_has_the_intact_ones_outputs_in_median_and_deviation():
+    net, images = classifier().eval(), torch.rand(20, 1, 16, 16)
+    net[-1].bias += 3.0  # most images are "yes"
+    drawn = deciding(randomised(net), net, images)
+    wanted, found = net(images), drawn.eval()(images)
+    torch.testing.assert_close(found.median(), wanted.median(), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.std(), wanted.std(), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(drawn[1].running_mean, torch.zeros(()))
+    assert not torch.allclose(found, wanted, atol=1e-2)
+
+
+def test_a_head_that_is_not_linear_stays_as_it_was_drawn():
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    drawn = randomised(net)
+    before = snapshot(drawn)
+    assert_unchanged(deciding(drawn, net, torch.rand(9, 1, 8, 8)), before)
