@@ -40,9 +40,9 @@ class GatedGenerator(nn.Module):
     term ``estimate``), so that the classifier is still not needed to explain an image. One adversarial generator for
     each *decision* domain is the idea of SyCE (arXiv 2106.10947); here they share the trunk.
 
-    The similar head is not told the decision. One that is reinforces it by painting evidence that is not there, and that
-    is then in the map (docs/experiments/2026-11-25-critics-and-heads.md); without it all that it can do for both decisions
-    is to strengthen what there is.
+    The similar head is not told the decision: one that is paints evidence that is not there, and the map shows it
+    (docs/experiments/2026-11-25-critics-and-heads.md). All that one head can do for both decisions is to strengthen
+    what there is.
 
     In eval mode, with ``fallback``, a similar image about which the gate decides otherwise than about the image is
     replaced by the image itself: it has the decision and is as similar as can be. In training it is left to the loss.

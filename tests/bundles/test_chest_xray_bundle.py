@@ -201,6 +201,18 @@ def test_every_loss_weight_can_be_overridden(name):
     assert flow.parser.get_parsed_content("loss").terms[name].weight == 3.0
 
 
+def test_critics_are_further_classifiers_by_their_paths(trained):
+    options = {**trained.options, "dataset_dir": trained.dataset_dir}
+    path = str(trained.model_dir / "classifier.pt")
+    trainer = workflow("train", **options, critic_paths=[path]).parser.get_parsed_content("train#trainer")
+    [critic] = trainer.critics
+    assert critic is not trainer.classifier
+    assert all(torch.equal(value, critic.state_dict()[name]) for name, value in trainer.classifier.state_dict().items())
+    for bundle in BUNDLE.parent.iterdir():
+        config = json.loads((bundle / "configs" / "train.json").read_text())
+        assert (config["critic_paths"], config["train"]["trainer"]["critics"]) == ([], "@critics")
+
+
 def test_a_copied_bundle_works_from_any_folder(trained, tmp_path, monkeypatch):
     root = tmp_path / "somewhere" / "renamed_bundle"
     shutil.copytree(BUNDLE, root, ignore=shutil.ignore_patterns("models", "output"))
