@@ -19,47 +19,34 @@ import torch
 from torch import Tensor, nn
 
 from monai_advexplain.networks import GatedGenerator, ImageHead
-from monai_advexplain.networks.generators import _coarser
+
+
+class ReinforcingHead(nn.Module):
+    """Takes the head that makes the image more of what the gate says it is; stands where one ImageHead stood."""
+
+    def __init__(self, gate: nn.Module, more_no: ImageHead, more_yes: ImageHead) -> None:
+        super().__init__()
+        self.gate, self.more_no, self.more_yes = gate, more_no, more_yes
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        """Image (B, C, *spatial) from features (B, F, *grid) and the input image (B, C, *spatial)."""
+        yes = (self.gate(image).flatten() > 0).reshape([-1] + [1] * (image.dim() - 1))
+        return torch.where(yes, self.more_yes(features, image), self.more_no(features, image))
 
 
 class DecisionHeadsGenerator(GatedGenerator):
     """Similar and adversarial image from heads that the gate chooses between.
 
     Args:
-        trunk, gate, features, spatial_dims, scale, fallback, head: see
-            :class:`~monai_advexplain.networks.GatedGenerator`.
+        arguments: see :class:`~monai_advexplain.networks.GatedGenerator`, all by name.
         own_similar: whether the similar image has a head of its own for each decision; else the head that turns a "no"
             into a "yes" also reinforces a "yes", and the other way round.
     """
 
-    def __init__(
-        self,
-        trunk: nn.Module,
-        gate: nn.Module,
-        features: int,
-        spatial_dims: int = 2,
-        own_similar: bool = False,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(trunk, gate, features, spatial_dims, **arguments)
-        del self.similar
-        head = {name: value for name, value in arguments.items() if name not in ("scale", "fallback")}
+    def __init__(self, own_similar: bool = False, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        heads = self.to_no, self.to_yes
         if own_similar:
-            self.more_no = ImageHead(spatial_dims, features, **head)
-            self.more_yes = ImageHead(spatial_dims, features, **head)
-        self.own_similar = own_similar
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""
-        features = self.trunk(_coarser(image, self.scale))
-        estimate = self.gate(image).flatten()
-        yes = (estimate > 0).reshape([-1] + [1] * (image.dim() - 1))
-        to_no, to_yes = self.to_no(features, image), self.to_yes(features, image)
-        more_no, more_yes = to_no, to_yes
-        if self.own_similar:
-            more_no, more_yes = self.more_no(features, image), self.more_yes(features, image)
-        similar = torch.where(yes, more_yes, more_no)
-        if self.fallback and not self.training:
-            kept = (self.gate(similar).flatten() > 0).reshape(yes.shape) == yes
-            similar = torch.where(kept, similar, image)
-        return similar, torch.where(yes, to_no, to_yes), estimate
+            other = GatedGenerator(**arguments)
+            heads = other.to_no, other.to_yes
+        self.similar = ReinforcingHead(self.gate, *heads)

@@ -64,7 +64,8 @@ def write_results(results: Mapping[str, Any], folder: Path) -> None:
     Where realism was measured there is ``realism.csv`` too, with a row for each control and method and decision.
 
     Args:
-        results: as :func:`summarise` returns them; NaN becomes an empty cell and null.
+        results: as :func:`~monai_advexplain.benchmark.results.summarise` returns them; NaN becomes an empty cell
+            and null.
         folder: where to, an existing folder.
     """
     methods, realism = results["methods"], results.get("realism")

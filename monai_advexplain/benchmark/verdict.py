@@ -114,9 +114,9 @@ def verdict(
     A difference counts as clear when its Holm-corrected p-value is below :data:`SIGNIFICANCE`.
 
     Args:
-        methods: summaries as :func:`summarise` makes them.
+        methods: summaries as :func:`~monai_advexplain.benchmark.results.summarise` makes them.
         reference: name of the reference.
-        ceiling: what :func:`summarise` found of it, if there is one.
+        ceiling: what ``summarise`` found of it, if there is one.
 
     Returns:
         Sentences on localisation without and with regularisation, on the best row, on the ceiling, on time, and on what

@@ -69,13 +69,13 @@ class DecisionDomainGenerators(nn.Module):
         **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, head.get("residual", True))
         if trunk is yes_trunk:
             raise ValueError("trunk and yes_trunk are the same object; each decision needs a generator of its own.")
         self.gate = gate
         self.no_trunk, self.yes_trunk = trunk, yes_trunk
         self.no_head = ImageHead(spatial_dims, features, **head)
         self.yes_head = ImageHead(spatial_dims, features, **head)
+        self.scale = _checked_scale(scale, self.no_head.residual)
 
     def _both(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """g_0 and g_1 of ``image`` (B, C, *spatial)."""

@@ -72,13 +72,13 @@ class GatedGenerator(nn.Module):
         **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, head.get("residual", True))
         self.fallback = fallback
         self.trunk = trunk
         self.gate = gate
         self.similar = ImageHead(spatial_dims, features, **head)
         self.to_no = ImageHead(spatial_dims, features, **head)
         self.to_yes = ImageHead(spatial_dims, features, **head)
+        self.scale = _checked_scale(scale, self.similar.residual)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""

@@ -122,10 +122,10 @@ class TwoHeadGenerator(nn.Module):
         **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, head.get("residual", True))
         self.trunk = trunk
         self.similar = ImageHead(spatial_dims, features, **head)
         self.adversarial = ImageHead(spatial_dims, features, **head)
+        self.scale = _checked_scale(scale, self.similar.residual)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""
@@ -155,7 +155,6 @@ class SeparateGenerators(nn.Module):
         **head: Any,
     ) -> None:
         super().__init__()
-        self.scale = _checked_scale(scale, head.get("residual", True))
         if similar_trunk is adversarial_trunk:
             raise ValueError(
                 "similar_trunk and adversarial_trunk are the same object; use TwoHeadGenerator to share one."
@@ -164,6 +163,7 @@ class SeparateGenerators(nn.Module):
         self.adversarial_trunk = adversarial_trunk
         self.similar = ImageHead(spatial_dims, features, **head)
         self.adversarial = ImageHead(spatial_dims, features, **head)
+        self.scale = _checked_scale(scale, self.similar.residual)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(similar, adversarial), each (B, C, *spatial), of ``image`` (B, C, *spatial)."""

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import update_bn
 
 from monai_advexplain.networks.frozen import evaluating
 
-BATCH = 8
+_BATCH = 8  # images that go through a network at once
 # A training with the same seed may have begun with the very weights that would be drawn: draw others.
 _APART = 0x5EED_0000
 
@@ -88,7 +88,7 @@ def deciding(network: nn.Module, intact: nn.Module, images: Tensor) -> nn.Module
     Returns:
         ``network``; its head as it was when it is no ``nn.Linear`` with a bias that gives the network's outputs.
     """
-    batches = images.split(BATCH)
+    batches = images.split(_BATCH)
     update_bn(batches, network)
     head = network.get_submodule(layers(network)[-1])
     with evaluating(intact), evaluating(network):

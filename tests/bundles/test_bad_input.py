@@ -170,6 +170,11 @@ def test_a_missing_classifier_is_named(refused, tmp_path):
     assert f"no weights at {path}: train them first" in refused("train", tmp_path / "gone", classifier_path=path)
 
 
+def test_a_missing_critic_is_named_before_images_are_read(refused, tmp_path):
+    path = tmp_path / "critic.pt"
+    assert f"no weights at {path}: train them first" in refused("train", tmp_path / "gone", critic_paths=[str(path)])
+
+
 def test_a_state_dict_without_its_network_is_no_torchscript_file(refused, trained, tmp_path):
     said = refused("train", tmp_path / "gone", classifier_def=None)
     assert f"{trained.model_dir / 'classifier.pt'} is not a TorchScript file" in said
