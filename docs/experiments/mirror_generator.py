@@ -16,45 +16,53 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from decision_heads import ReinforcingHead
 from monai.networks.layers import Conv
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monai_advexplain.networks import GatedGenerator
-from monai_advexplain.networks.generators import _coarser
+
+
+class MirrorHead(nn.Module):
+    """x - g (a - x) for an adversarial image a, with a share g of each pixel; stands where one ImageHead stood.
+
+    Args:
+        adversarial: the head of a.
+        share: features (B, F, *grid) to (B, 1, *grid), whose sigmoid is g, not told the decision; None for g = 1.
+    """
+
+    def __init__(self, adversarial: nn.Module, share: nn.Module | None) -> None:
+        super().__init__()
+        self.adversarial, self.share = adversarial, share
+
+    def forward(self, features: Tensor, image: Tensor) -> Tensor:
+        """Image (B, C, *spatial) from features (B, F, *grid) and the input image (B, C, *spatial)."""
+        change = self.adversarial(features, image) - image
+        if self.share is not None:
+            mode = "bilinear" if image.dim() == 4 else "trilinear"
+            share = F.interpolate(self.share(features), image.shape[2:], mode=mode, align_corners=False)
+            change = torch.sigmoid(share) * change
+        return image - change
 
 
 class MirrorGenerator(GatedGenerator):
-    """s = x - g (a - x): the similar image goes the adversarial image's way backwards, by a share g of each pixel.
+    """The similar image goes the adversarial image's way backwards.
 
     Args:
         arguments: see :class:`~monai_advexplain.networks.GatedGenerator`, all by name.
-        fixed: g = 1 everywhere; else a head that is not told the decision gives g in [0, 1].
+        fixed: g = 1 everywhere; else g is learned.
     """
 
     def __init__(self, fixed: bool = False, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.fixed = fixed
-        dims, features = arguments["spatial_dims"], arguments["features"]
-        convolution = Conv[Conv.CONV, dims]
-        last = convolution(16, 1, kernel_size=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.similar = nn.Sequential(convolution(features, 16, kernel_size=3, padding=1), nn.LeakyReLU(0.1), last)
-        self.mode = "bilinear" if dims == 2 else "trilinear"
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(similar, adversarial, estimate) of ``image`` (B, C, *spatial)."""
-        features = self.trunk(_coarser(image, self.scale))
-        estimate = self.gate(image).flatten()
-        yes = (estimate > 0).reshape([-1] + [1] * (image.dim() - 1))
-        adversarial = torch.where(yes, self.to_no(features, image), self.to_yes(features, image))
-        change = adversarial - image
-        if not self.fixed:
-            share = F.interpolate(self.similar(features), image.shape[2:], mode=self.mode, align_corners=False)
-            change = torch.sigmoid(share) * change
-        similar = image - change
-        if self.fallback and not self.training:
-            kept = (self.gate(similar).flatten() > 0).reshape(yes.shape) == yes
-            similar = torch.where(kept, similar, image)
-        return similar, adversarial, estimate
+        share = None
+        if not fixed:
+            convolution = Conv[Conv.CONV, arguments["spatial_dims"]]
+            last = convolution(16, 1, kernel_size=1)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            first = convolution(arguments["features"], 16, kernel_size=3, padding=1)
+            share = nn.Sequential(first, nn.LeakyReLU(0.1), last)
+        # A decision that is to turn takes the head that one to be reinforced would not.
+        self.similar = MirrorHead(ReinforcingHead(self.gate, self.to_yes, self.to_no), share)
