@@ -66,13 +66,18 @@ class JointExplainerTrainer(Trainer):
         critics: further classifiers of the same decision, such as the same training from other seeds, frozen as the
             classifier is. Decisions about generated images have to be theirs too: what fools one classifier seldom
             fools another, and what is a finding does. Whose decision is explained stays the classifier's.
+        teacher: an explainer, images (B, C, *spatial) -> maps (B, 1, *spatial), whose maps the pair's are to resemble
+            (loss term ``consistency``): :class:`~monai_advexplain.explainers.GeometricAveraging` around the
+            :class:`~monai_advexplain.explainers.ProposedExplainer` of a
+            :class:`~monai_advexplain.handlers.MovingAverage`, say, or of networks trained before.
+        teacher_rests: number of epochs before it begins; maps of an average that has seen little teach nothing.
         epoch_length, non_blocking, prepare_batch, postprocessing, key_train_metric, additional_metrics, metric_cmp_fn,
             train_handlers, amp, event_names, event_to_attr, decollate, optim_set_to_none, to_kwargs, amp_kwargs:
             see ``monai.engines.SupervisedTrainer``.
 
     Raises:
-        ValueError: for ``accumulation_steps`` below 1, no optimiser, or a discriminator without an optimiser of its own
-            or the other way round, or ``discriminator_loss`` without a discriminator.
+        ValueError: for ``accumulation_steps`` below 1, ``teacher_rests`` below 0, no optimiser, a discriminator without
+            an optimiser of its own or the other way round, or ``discriminator_loss`` without a discriminator.
         FloatingPointError: in a run, when a loss term is not finite; the message names it. Weights are as before the
             iteration.
     """
@@ -109,9 +114,13 @@ class JointExplainerTrainer(Trainer):
         discriminator_optimizer: Optimizer | None = None,
         discriminator_loss: ExplainerLoss | None = None,
         critics: Sequence[torch.nn.Module] = (),
+        teacher: Callable[[Tensor], Tensor] | None = None,
+        teacher_rests: int = 0,
     ) -> None:
         if accumulation_steps < 1:
             raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps!r}.")
+        if teacher_rests < 0:
+            raise ValueError(f"teacher_rests must be at least 0 epochs, got {teacher_rests!r}.")
         if (discriminator is None) != (discriminator_optimizer is None):
             missing = "discriminator" if discriminator is None else "discriminator_optimizer"
             raise ValueError(f"discriminator and discriminator_optimizer go together, but {missing} is None.")
@@ -151,6 +160,7 @@ class JointExplainerTrainer(Trainer):
         self.decision = Decision() if decision is None else decision
         self.expectation = Expectation() if expectation is None else expectation
         self.inferer = PairInferer() if inferer is None else inferer
+        self.teacher, self.teacher_rests = teacher, teacher_rests
         self.optim_set_to_none = optim_set_to_none
         self.accumulation_steps = accumulation_steps
         # float16 gradients need scaling; CPU autocast is bfloat16, which does not.
@@ -230,10 +240,16 @@ class JointExplainerTrainer(Trainer):
             margins = [self.decision.margin(network(seen)) for network in (self.classifier, *self.critics)]
             return torch.cat(margins).reshape(-1, len(images))
 
+        def teacher(images: Tensor) -> Tensor | None:
+            if self.teacher is None or self.state.epoch <= self.teacher_rests:
+                return None
+            return self.teacher(images)
+
         return ExplanationStep(
             {"image": image, **generated},
             self.decision.target(output),
             critic,
             self.decision.margin(output),
             self.discriminator,
+            None if self.teacher is None else teacher,
         )

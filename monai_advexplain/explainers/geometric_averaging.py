@@ -46,7 +46,7 @@ class GeometricAveraging(Explainer):
     N + 1, so that a constant map stays constant up to the border.
 
     The same N transformations are drawn at every call, one for all images of the batch: an image gets the same map
-    whatever its batch, and torch's global random numbers are not used.
+    whatever its batch, and torch's global random numbers are not used, unless ``seed`` is None.
 
     Args:
         explainer: any callable images (B, C, *spatial) -> maps (B, 1, *spatial): an explainer of this package, one of
@@ -58,7 +58,8 @@ class GeometricAveraging(Explainer):
             0, 90, 180 or 270 degrees, all equally likely. As flips, such turns alone are undone bit for bit. They swap
             the two sizes of an image that is not square: the explainer must accept that, and a classifier of one
             size does not.
-        seed: of the transformations.
+        seed: of the transformations; None to draw others at every call, from torch's global random numbers: for a
+            teacher (:class:`~monai_advexplain.losses.Consistency`), not for maps that somebody reads.
         batch_size: how many transformed images are explained at a time, at most.
         padding_mode: what a transformed image shows outside the original: ``"zeros"``, ``"border"`` or
             ``"reflection"``; best what the classifier was trained with.
@@ -79,7 +80,7 @@ class GeometricAveraging(Explainer):
         n: int = 12,
         affine: AffineRange = DEFAULT_RANGE,
         right_angles: Sequence[Sequence[int]] = (),
-        seed: int = 0,
+        seed: int | None = 0,
         batch_size: int = 8,
         padding_mode: str = "zeros",
     ) -> None:
@@ -110,7 +111,7 @@ class GeometricAveraging(Explainer):
         size = images.shape[2:]
         if any(axis >= len(size) for plane in self.right_angles for axis in plane):
             raise ValueError(f"right_angles={self.right_angles} names an axis that images of size {tuple(size)} lack.")
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = None if self.seed is None else torch.Generator().manual_seed(self.seed)
         theta = self.affine.sample(self.n, size, generator)
         quarters = torch.randint(4, (self.n, len(self.right_angles)), generator=generator).tolist()
         inverse, theta = invert(theta).to(images.device), theta.to(images.device)

@@ -20,6 +20,7 @@ from monai_advexplain.handlers.explanation_writer import ExplanationWriter
 from monai_advexplain.handlers.loss_terms import loss_terms
 from monai_advexplain.handlers.metrics import AUCLoc, FlipRate, PreservationRate
 from monai_advexplain.handlers.metrics_json import MetricsJson
+from monai_advexplain.handlers.moving_average import MovingAverage
 from monai_advexplain.handlers.picture_grid import PictureGrid
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ExplanationWriter",
     "FlipRate",
     "MetricsJson",
+    "MovingAverage",
     "PictureGrid",
     "PreservationRate",
     "Resume",

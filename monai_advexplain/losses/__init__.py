@@ -11,6 +11,7 @@
 
 """Losses: terms (one equation each) and recipes (a method is a list of weighted terms)."""
 
+from monai_advexplain.losses.consistency import Consistency
 from monai_advexplain.losses.expectation import Expectation
 from monai_advexplain.losses.realism import GradientPenalty, JudgedGenerated, JudgedReal, Realism
 from monai_advexplain.losses.recipes import RECIPES, ExplainerLoss, Weighted
@@ -29,6 +30,7 @@ from monai_advexplain.losses.terms import (
 __all__ = [
     "RECIPES",
     "Area",
+    "Consistency",
     "DecisionFlip",
     "DecisionPreservation",
     "DecisionReinforcement",

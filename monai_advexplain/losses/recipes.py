@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from monai_advexplain.losses.consistency import Consistency
 from monai_advexplain.losses.realism import GradientPenalty, JudgedGenerated, JudgedReal, Realism
 from monai_advexplain.losses.step import ExplanationStep
 from monai_advexplain.losses.terms import (
@@ -54,6 +55,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "sparsity": Weighted(0.0, Sparsity("similar", "adversarial")),
         "estimate": Weighted(0.0, MarginEstimate()),  # for a GatedGenerator
         "realism": Weighted(0.0, Realism()),  # for a trainer with a discriminator
+        "consistency": Weighted(0.0, Consistency()),  # for a trainer with a teacher
     },
     # The paper's baseline |x - g_a(x)|: the adversarial image alone.
     "naive": {
@@ -62,6 +64,7 @@ RECIPES: dict[str, dict[str, Weighted]] = {
         "variation": Weighted(5.0, TotalVariation("image", "adversarial")),
         "sparsity": Weighted(0.0, Sparsity("image", "adversarial")),
         "estimate": Weighted(0.0, MarginEstimate()),
+        "consistency": Weighted(0.0, Consistency("image", "adversarial")),
     },
     # Dabkowski and Gal, NeurIPS 2017 (arXiv 1705.07857): a small smooth mask that holds all the evidence.
     "mask_generator": {

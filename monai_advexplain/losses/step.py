@@ -30,6 +30,8 @@ class ExplanationStep:
         image_margin: (B,), the classifier's margin about the untouched input, detached; for terms that estimate it.
         discriminator: (images (B, C, *spatial), decisions (B,)) -> verdicts (B, *patches), differentiable, high = real;
             for terms about realism.
+        teacher: images (B, C, *spatial) -> maps (B, 1, *spatial) to learn from, or None while it rests; for
+            :class:`~monai_advexplain.losses.Consistency`.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class ExplanationStep:
         critic: Callable[[Tensor], Tensor],
         image_margin: Tensor | None = None,
         discriminator: Callable[[Tensor, Tensor], Tensor] | None = None,
+        teacher: Callable[[Tensor], Tensor | None] | None = None,
     ) -> None:
         self.images = dict(images)
         self.target = target
         self.image_margin = image_margin
         self._critic = critic
         self._discriminator = discriminator
+        self._teacher = teacher
         self._margins: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -71,3 +75,17 @@ class ExplanationStep:
                 "discriminator_optimizer, or the term (realism) a weight of 0."
             )
         return self._discriminator(images, decision)
+
+    def taught(self) -> Tensor | None:
+        """The teacher's map (B, 1, *spatial) of the input, detached; None while the teacher rests.
+
+        Raises:
+            ValueError: when there is no teacher.
+        """
+        if self._teacher is None:
+            raise ValueError(
+                "a loss term asks for a teacher and there is none: give the trainer one, or the term (consistency) a "
+                "weight of 0."
+            )
+        taught = self._teacher(self["image"])
+        return None if taught is None else taught.detach()

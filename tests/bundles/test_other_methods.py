@@ -28,8 +28,8 @@ from tests.bundles.bundle_runs import BUNDLE, SMALL, command
 CONFIGS = BUNDLE / "configs"
 BUNDLES = sorted(BUNDLE.parent.glob("*_advexplain"))
 ADVERSARIAL = ("realism", "syce", "cyce")  # with a discriminator
-METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive", *ADVERSARIAL])
-RECIPE = {"realism": "similar_adversarial"}  # where it is not the method's name
+METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive", "mean_teacher", *ADVERSARIAL])
+RECIPE = {"realism": "similar_adversarial", "mean_teacher": "similar_adversarial"}  # where it is not the method's name
 
 
 def files(method):
@@ -73,6 +73,14 @@ def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_no
         used |= {f"loss/discriminator_{name}" for name in RECIPES["discriminator"]}
         checkpoint = torch.load(output / "checkpoint_epoch=1.pt", weights_only=True)
         assert set(checkpoint) >= {"model", "optimizer", "discriminator", "discriminator_optimizer", "trainer"}
+    if method == "mean_teacher":
+        checkpoint = torch.load(output / "checkpoint_epoch=1.pt", weights_only=True)
+        average = {name.removeprefix("module."): value for name, value in checkpoint["average"].items()}
+        assert average.pop("n_averaged") > 1
+        final = torch.load(tmp_path / "models" / "mean_teacher.pt", weights_only=True)
+        assert average.keys() == final.keys()
+        assert all(torch.equal(final[name], average[name]) for name in final)
+        assert not all(torch.equal(final[name], checkpoint["model"][name]) for name in final)
     assert {name for name in scalars if name.startswith("loss/")} == used
 
     parser = parser_of(method)
@@ -112,6 +120,12 @@ def test_the_methods_of_a_bundle_share_one_discriminator(bundle):
     assert parts[0] == parts[1] == parts[2]
     assert len(parts[0]) == 7
     assert parts[0]["discriminator_loss"]["recipe"] == "discriminator"
+
+
+def test_the_bundles_share_one_mean_teacher():
+    texts = {(bundle / "configs" / "train_mean_teacher.json").read_text() for bundle in BUNDLES}
+    assert len(texts) == 1
+    assert parser_of("mean_teacher")["train#handlers#9#final_filename"] == "@model_filename"  # the saver of the result
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)

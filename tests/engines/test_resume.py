@@ -33,7 +33,8 @@ from monai.transforms import Compose, RandFlipd, RandGaussianNoised
 from monai.networks.nets import PatchDiscriminator
 from monai_advexplain import Expectation, ExplainerLoss, JointExplainerTrainer
 from monai_advexplain.engines.trainer import IterationEvents
-from monai_advexplain.handlers import AtomicCheckpointSaver, EpochSeed, Resume, loss_terms
+from monai_advexplain.explainers import GeometricAveraging, ProposedExplainer
+from monai_advexplain.handlers import AtomicCheckpointSaver, EpochSeed, MovingAverage, Resume, loss_terms
 from monai_advexplain.networks import DecisionDiscriminator, DecisionDomainGenerators, DomainExplainerNet, Frozen
 from monai_advexplain.transforms.random_affine import AffineRange
 from tests.small import classifier, explainer_net, images, trunk
@@ -50,6 +51,13 @@ def adversarial_parts(objects):
     return DomainExplainerNet(generators, size_divisor=2), {"loss_function": ExplainerLoss("syce"), **parts}
 
 
+def mean_teacher(net, objects):
+    average = MovingAverage(net, momentum=0.1)
+    objects["average"] = average.model
+    teacher = GeometricAveraging(ProposedExplainer(average.network), n=2, seed=None)
+    return average, {"loss_function": ExplainerLoss(weights={"consistency": 20.0}), "teacher": teacher}
+
+
 def train(folder, log, resume=False, kill_at=0, epochs=4, recipe="similar_adversarial"):
     torch.manual_seed(100 + resume)  # nothing may depend on the state in which a process starts
     random = Compose([RandFlipd("image", prob=0.5, spatial_axis=0), RandGaussianNoised("image", prob=0.8, std=0.1)])
@@ -63,6 +71,9 @@ def train(folder, log, resume=False, kill_at=0, epochs=4, recipe="similar_advers
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=epochs * len(loader))
     objects |= {"network": net, "optimizer": optimizer, "schedule": schedule}
     handlers = [EpochSeed(7), LrScheduleHandler(schedule, print_lr=False, epoch_level=False)]
+    if recipe == "mean_teacher":
+        average, more = mean_teacher(net, objects)
+        handlers += [average]
     handlers += [Resume(folder, objects)] if resume else []
     handlers += [AtomicCheckpointSaver(folder, objects, include_engine=True, save_interval=1, n_saved=1)]
     expectation = Expectation(AffineRange(rotation=5, translation=0.05), noise=0.05, samples=2)
@@ -79,7 +90,7 @@ def train(folder, log, resume=False, kill_at=0, epochs=4, recipe="similar_advers
 
     trainer.add_event_handler(IterationEvents.MODEL_COMPLETED, write)
     trainer.run()
-    weights = {name: objects[name].state_dict() for name in ("network", "discriminator") if name in objects}
+    weights = {name: objects[name].state_dict() for name in ("network", "discriminator", "average") if name in objects}
     torch.save({f"{part}.{name}": value for part in weights for name, value in weights[part].items()},
                os.path.join(folder, "final.pt"))
 
@@ -134,7 +145,7 @@ def read_log(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["similar_adversarial", "syce"])
+@pytest.mark.parametrize("recipe", ["similar_adversarial", "syce", "mean_teacher"])
 def test_a_run_killed_in_mid_epoch_and_resumed_ends_bit_for_bit_as_one_never_stopped(recipe, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

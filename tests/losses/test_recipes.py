@@ -37,7 +37,8 @@ def make_step():
     named = {name: images(seed=seed) for seed, name in enumerate(names)}
     named["estimate"] = torch.tensor([0.5, -2.0])
     target, margin = torch.tensor([1.0, 0.0]), torch.tensor([1.5, 0.5])
-    return ExplanationStep(named, target, critic, margin, lambda shown, _: shown.square()), critic
+    step = ExplanationStep(named, target, critic, margin, lambda shown, _: shown.square(), lambda image: image / 2)
+    return step, critic
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
