@@ -209,3 +209,14 @@ def test_a_plane_that_the_image_lacks_and_maps_of_another_shape_are_refused():
         GeometricAveraging(brightness, right_angles=[(1, 2)])(images(1))
     with pytest.raises(RuntimeError, match=r"maps of shape \(1, 2, 16, 12\), wanted \(1, 1, 16, 12\)"):
         GeometricAveraging(lambda x: x)(images(1, 2))
+
+
+def test_without_a_seed_other_transformations_are_drawn_at_every_call_from_torchs_random_numbers():
+    explainer, shown = GeometricAveraging(along_x, n=2, affine=MOVES, seed=None), images()
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        first, second = explainer(shown), explainer(shown)
+        torch.manual_seed(5)
+        again = explainer(shown)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, second, atol=0.01)
