@@ -15,6 +15,7 @@ from monai_advexplain.explainers.base import Explainer
 from monai_advexplain.explainers.bbmp import BBMPExplainer
 from monai_advexplain.explainers.cam import GradCAMExplainer, GradCAMPlusPlusExplainer
 from monai_advexplain.explainers.controls import CentreGaussianExplainer, EdgeExplainer, IntensityExplainer
+from monai_advexplain.explainers.ensemble_averaging import EnsembleAveraging
 from monai_advexplain.explainers.errors import UnsupportedClassifierError
 from monai_advexplain.explainers.generated import NaiveExplainer, ProposedExplainer, SimilarResidualExplainer
 from monai_advexplain.explainers.geometric_averaging import GeometricAveraging
@@ -31,6 +32,7 @@ __all__ = [
     "BBMPExplainer",
     "CentreGaussianExplainer",
     "EdgeExplainer",
+    "EnsembleAveraging",
     "Explainer",
     "GeometricAveraging",
     "GradCAMExplainer",

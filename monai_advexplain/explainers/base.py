@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from monai.utils import convert_to_tensor
@@ -60,3 +61,17 @@ class Explainer(ABC):
         if tuple(maps.shape) != wanted:
             raise RuntimeError(f"{type(self).__name__} gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
         return maps.detach().float()
+
+
+def maps_of(explainer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """The maps (B, 1, *spatial) that any explainer gives of ``images``, which it may do with as it likes: float32.
+
+    Raises:
+        RuntimeError: when its maps are of another shape.
+    """
+    with torch.enable_grad():
+        maps: Tensor = convert_to_tensor(explainer(images), track_meta=False)
+    wanted = (len(images), 1, *images.shape[2:])
+    if tuple(maps.shape) != wanted:
+        raise RuntimeError(f"the explainer gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
+    return maps.detach().float()

@@ -17,10 +17,9 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 import torch
-from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from monai_advexplain.explainers.base import Explainer
+from monai_advexplain.explainers.base import Explainer, maps_of
 from monai_advexplain.transforms.random_affine import AffineRange, invert, warp
 
 Planes = tuple[tuple[int, int], ...]
@@ -96,15 +95,6 @@ class GeometricAveraging(Explainer):
         self.right_angles: Planes = tuple((i, j) for i, j in right_angles)
         self.batch_size, self.padding_mode = batch_size, padding_mode
 
-    def _maps(self, images: Tensor) -> Tensor:
-        """The explainer's maps of images that it may do with as it likes."""
-        with torch.enable_grad():
-            maps: Tensor = convert_to_tensor(self.explainer(images), track_meta=False)
-        wanted = (len(images), 1, *images.shape[2:])
-        if tuple(maps.shape) != wanted:
-            raise RuntimeError(f"the explainer gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
-        return maps.detach().float()
-
     @torch.no_grad()
     def explain(self, images: Tensor) -> Tensor:
         """Maps of ``images``, see :class:`Explainer`."""
@@ -116,13 +106,13 @@ class GeometricAveraging(Explainer):
         quarters = torch.randint(4, (self.n, len(self.right_angles)), generator=generator).tolist()
         inverse, theta = invert(theta).to(images.device), theta.to(images.device)
 
-        maps = self._maps(images.clone())
+        maps = maps_of(self.explainer, images.clone())
         total = torch.cat([maps, torch.ones_like(maps)], dim=1)  # sums of maps and of what they cover
         for turn in sorted({tuple(drawn) for drawn in quarters}):  # images turned alike have one size, and one batch
             alike = [i for i in range(self.n) if tuple(quarters[i]) == turn]
             jobs = torch.tensor(list(product(alike, range(len(images)))), device=images.device)
             for i, image in (chunk.unbind(dim=1) for chunk in jobs.split(self.batch_size)):
                 moved = warp(images[image], theta[i], padding_mode=self.padding_mode)
-                maps = _turn_back(self._maps(_turn(moved, self.right_angles, turn)), self.right_angles, turn)
+                maps = _turn_back(maps_of(self.explainer, _turn(moved, self.right_angles, turn)), self.right_angles, turn)
                 total.index_add_(0, image, warp(torch.cat([maps, torch.ones_like(maps)], dim=1), inverse[i]))
         return total[:, :1] / total[:, 1:]

@@ -28,8 +28,9 @@ from tests.bundles.bundle_runs import BUNDLE, SMALL, command
 CONFIGS = BUNDLE / "configs"
 BUNDLES = sorted(BUNDLE.parent.glob("*_advexplain"))
 ADVERSARIAL = ("realism", "syce", "cyce")  # with a discriminator
-METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive", "mean_teacher", *ADVERSARIAL])
-RECIPE = {"realism": "similar_adversarial", "mean_teacher": "similar_adversarial"}  # where it is not the method's name
+TAUGHT = ("mean_teacher", "distilled")
+METHODS = pytest.mark.parametrize("method", ["mask_generator", "naive", *TAUGHT, *ADVERSARIAL])
+RECIPE = dict.fromkeys(("realism", *TAUGHT), "similar_adversarial")  # where it is not the method's name
 
 
 def files(method):
@@ -47,6 +48,8 @@ def parser_of(method):
 @METHODS
 def test_the_command_trains_the_method_beside_the_proposed_one_and_overwrites_nothing_of_it(method, trained, tmp_path):
     shutil.copytree(trained.model_dir, tmp_path / "models")
+    for i in range(3 if method == "distilled" else 0):  # its teachers
+        shutil.copy(tmp_path / "models" / "model.pt", tmp_path / "models" / f"model{i}.pt")
     done = command(
         "training",
         "train",
@@ -122,9 +125,37 @@ def test_the_methods_of_a_bundle_share_one_discriminator(bundle):
     assert parts[0]["discriminator_loss"]["recipe"] == "discriminator"
 
 
-def test_the_bundles_share_one_mean_teacher():
-    texts = {(bundle / "configs" / "train_mean_teacher.json").read_text() for bundle in BUNDLES}
-    assert len(texts) == 1
+@pytest.mark.parametrize("method", TAUGHT)
+def test_the_bundles_share_their_teachers(method):
+    assert len({(bundle / "configs" / f"train_{method}.json").read_text() for bundle in BUNDLES}) == 1
+
+
+def test_the_distilled_network_is_taught_the_mean_of_the_networks_named(tmp_path):
+    parser = parser_of("distilled")
+    paths = [tmp_path / f"teacher{i}.pt" for i in range(2)]
+    image, maps = torch.rand(2, 1, 64, 64), []
+    for path in paths:
+        network = parser_of("distilled").get_parsed_content("network_def").eval()
+        for head in (network.generator.to_no, network.generator.to_yes):  # as they begin, they change nothing
+            torch.nn.init.normal_(head.image.weight)
+        torch.save(network.state_dict(), path)
+        maps.append(network(image).detach())
+    parser.update({"teacher_paths": [str(path) for path in paths], "teacher#n": 0})
+    taught = parser.get_parsed_content("teacher")(image)
+    assert not torch.allclose(*maps)
+    torch.testing.assert_close(taught, torch.stack(maps).mean(dim=0))
+
+
+def test_a_teacher_that_was_not_trained_is_named_before_the_training_begins(trained, tmp_path):
+    options = {"dataset_dir": trained.dataset_dir, "model_dir": trained.model_dir, "output_dir": tmp_path / "output"}
+    done = command("training", "train", **SMALL, **options, config_file=files("distilled"))
+    assert done.returncode != 0
+    assert "FileNotFoundError" in done.stderr
+    assert "model0.pt" in done.stderr
+    assert not (tmp_path / "output").exists()
+
+
+def test_what_is_kept_of_a_mean_teacher_is_what_the_saver_of_the_result_saves():
     assert parser_of("mean_teacher")["train#handlers#9#final_filename"] == "@model_filename"  # the saver of the result
 
 
