@@ -26,6 +26,7 @@ from monai.utils import set_determinism
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from monai_advexplain.losses import Area, DecisionReinforcement, Distance
 from monai_advexplain.losses.recipes import RECIPES
 from monai_advexplain.networks import ExplainerNet
 from tests.bundles.bundle_runs import BUNDLE, RUN_IDS, SMALL, command, messages, run, workflow
@@ -199,6 +200,25 @@ def test_the_command_trains_against_a_torchscript_file_and_with_other_weights(tr
 def test_every_loss_weight_can_be_overridden(name):
     flow = workflow("train", **{f"loss#weights#{name}": 3})
     assert flow.parser.get_parsed_content("loss").terms[name].weight == 3.0
+
+
+@pytest.mark.parametrize("bundle", sorted(BUNDLE.parent.glob("*_advexplain")), ids=lambda path: path.name)
+def test_terms_are_set_and_added_in_a_bundles_config_one_at_a_time(bundle):
+    flow = workflow(
+        "train",
+        root=bundle,
+        **{
+            "loss#terms#reinforcement#gain": 1.5,
+            "loss#terms#similar_adversarial#norm": "l1",
+            "loss#terms#brightness": {"_target_": "monai_advexplain.losses.Area", "image": "similar"},
+            "loss#weights#brightness": 2.0,
+        },
+    )
+    terms = flow.parser.get_parsed_content("loss").terms
+    assert terms["reinforcement"].term == DecisionReinforcement("similar", gain=1.5)
+    assert terms["similar_adversarial"].term == Distance("similar", "adversarial", "l1")
+    assert terms["image_similar"].term == Distance("image", "similar", "l1+l2")
+    assert terms["brightness"] == (2.0, Area("similar"))
 
 
 def test_critics_are_further_classifiers_by_their_paths(trained):
