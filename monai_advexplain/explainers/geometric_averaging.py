@@ -113,6 +113,7 @@ class GeometricAveraging(Explainer):
             jobs = torch.tensor(list(product(alike, range(len(images)))), device=images.device)
             for i, image in (chunk.unbind(dim=1) for chunk in jobs.split(self.batch_size)):
                 moved = warp(images[image], theta[i], padding_mode=self.padding_mode)
-                maps = _turn_back(maps_of(self.explainer, _turn(moved, self.right_angles, turn)), self.right_angles, turn)
+                maps = maps_of(self.explainer, _turn(moved, self.right_angles, turn))
+                maps = _turn_back(maps, self.right_angles, turn)
                 total.index_add_(0, image, warp(torch.cat([maps, torch.ones_like(maps)], dim=1), inverse[i]))
         return total[:, :1] / total[:, 1:]
