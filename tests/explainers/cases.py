@@ -18,7 +18,7 @@ from monai.networks.nets import UNet
 from torch import Tensor, nn
 
 from monai_advexplain import explainers
-from monai_advexplain.explainers import Explainer, GeometricAveraging, GradientExplainer
+from monai_advexplain.explainers import EnsembleAveraging, Explainer, GeometricAveraging, GradientExplainer
 from monai_advexplain.networks import MaskExplainerNet, MaskGenerator
 from tests.small import classifier, explainer_net, images, trained_looking, trunk
 
@@ -42,7 +42,7 @@ METHODS_WITHOUT_NETWORK = {
     "RandomExplainer": {"seed": 1},
 }
 METHODS_WITH_NETWORK = (*CLASSIFIER_METHODS, *GENERATOR_METHODS, "MaskGeneratorExplainer", "SegmentationExplainer")
-EVERY_METHOD = (*METHODS_WITH_NETWORK, *METHODS_WITHOUT_NETWORK, "GeometricAveraging")
+EVERY_METHOD = (*METHODS_WITH_NETWORK, *METHODS_WITHOUT_NETWORK, "GeometricAveraging", "EnsembleAveraging")
 
 
 def decided(dims: int = 2, channels: int = 1) -> nn.Sequential:
@@ -74,6 +74,8 @@ def make(name: str, dims: int = 2, channels: int = 2) -> Explainer:
             return method(UNet(dims, channels, 1, channels=(4, 8), strides=(2,)))
     if name == "GeometricAveraging":
         return GeometricAveraging(GradientExplainer(decided(dims, channels)), n=2)
+    if name == "EnsembleAveraging":
+        return EnsembleAveraging([GradientExplainer(decided(dims, channels)), make("IntensityExplainer")])
     return method(**METHODS_WITHOUT_NETWORK[name])
 
 
