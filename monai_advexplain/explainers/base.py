@@ -57,10 +57,7 @@ class Explainer(ABC):
         else:
             with evaluating(self.network), torch.enable_grad():
                 maps = self.explain(own)
-        wanted = (images.shape[0], 1, *images.shape[2:])
-        if tuple(maps.shape) != wanted:
-            raise RuntimeError(f"{type(self).__name__} gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
-        return maps.detach().float()
+        return _checked(maps, images, type(self).__name__)
 
 
 def maps_of(explainer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
@@ -71,7 +68,12 @@ def maps_of(explainer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """
     with torch.enable_grad():
         maps: Tensor = convert_to_tensor(explainer(images), track_meta=False)
+    return _checked(maps, images, "the explainer")
+
+
+def _checked(maps: Tensor, images: Tensor, name: str) -> Tensor:
+    """``maps`` as float32 without gradient, when they have the shape of maps of ``images``; else an error."""
     wanted = (len(images), 1, *images.shape[2:])
     if tuple(maps.shape) != wanted:
-        raise RuntimeError(f"the explainer gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
+        raise RuntimeError(f"{name} gave maps of shape {tuple(maps.shape)}, wanted {wanted}.")
     return maps.detach().float()

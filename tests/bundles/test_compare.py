@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -134,12 +133,17 @@ def test_the_same_run_times_the_methods_of_the_paper_on_a_large_classifier(argum
     assert main(few) == 0
     rows = {(row["method"], row["regularised"]): row for row in table(tmp_path / "out")}
     assert rows["proposed", "false"]["speed_ratio"] == "1"
-    assert float(rows["gradient", "false"]["speed_ratio"]) > 0.0
+    assert float(rows["gradient", "false"]["speed_ratio"]) > 0.5  # measured as 1.04, and noisy
     assert rows["random", "false"]["speed_ratio"] == rows["gradient", "true"]["speed_ratio"] == ""
     report = (tmp_path / "out" / "report.html").read_text()
     assert "Time at 64 x 64, ResNet-50 classifier" in report
-    # Which of the three it is depends on the machine and on what else it does.
-    assert re.search(r"the same for all data, next to proposed; (faster|about as fast|slower): gradient \(x ", report)
+    [ratio] = [
+        row["speed_ratio"]
+        for row in json.loads((tmp_path / "out" / "results.json").read_text())["methods"]
+        if row["method"] == "gradient" and not row["regularised"]
+    ]
+    kind = "faster" if ratio < 0.95 else "about as fast" if ratio < 1.05 else "slower"  # the machine's load decides
+    assert f"the same for all data, next to proposed; {kind}: gradient (x " in report
     kept = (tmp_path / "out" / "speed.json").read_text()
     assert main(few) == 0
     assert (tmp_path / "out" / "speed.json").read_text() == kept  # not measured again
